@@ -1,0 +1,2 @@
+//! Reliable byte streams over bad networks: UDX for tokio.
+#![forbid(unsafe_code)]

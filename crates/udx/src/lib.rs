@@ -1,0 +1,3 @@
+//! The UDX transport protocol as an engine without I/O.
+#![no_std]
+#![forbid(unsafe_code)]
