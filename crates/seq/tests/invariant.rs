@@ -31,11 +31,11 @@ fn a_broken_invariant_panics_when_strict_and_takes_the_other_way_when_not() {
 }
 
 #[test]
-fn the_other_way_may_be_a_loop_control_or_nothing() {
+fn the_other_way_may_be_a_loop_control_or_a_statement() {
     let mut kept = 0_u32;
     for number in [2_u32, 4] {
         invariant!(number < 10, continue);
-        invariant!(number > 1, (), "{}", number);
+        invariant!(number > 1, kept = 100, "{}", number);
         kept = kept.saturating_add(number);
     }
     assert_eq!(kept, 6);
