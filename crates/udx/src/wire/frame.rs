@@ -1,0 +1,376 @@
+//! Frames: what packets are made of.
+
+use gapless_seq::Wire32;
+
+use super::ack::Ack;
+use super::error::DecodeError;
+use super::id::{ConnectionId, IdError};
+use super::reader::Reader;
+use super::reset::Token;
+use super::version::{Dialect, Version};
+
+/// A frame (UDX 2.2, 2.3). Where a frame is about a stream, the packet's header names it.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Frame<'a> {
+    /// PADDING: one byte each, without effect. A run of them is one value.
+    Padding {
+        /// How many PADDING frames there are.
+        len: usize,
+    },
+    /// PING: asks for an acknowledgement of the packet's number (UDX 12, D9).
+    Ping,
+    /// ACK: which numbers arrived.
+    Ack(Ack<'a>),
+    /// STREAM: a piece of a stream.
+    Stream(Stream<'a>),
+    /// WINDOW_UPDATE: how far the stream may reach.
+    WindowUpdate {
+        /// The stream's limit, a byte position modulo 2^32 (UDX 10.1).
+        limit: Wire32,
+    },
+    /// MAX_DATA: how much the receiver of the frame may have in flight.
+    MaxData {
+        /// Unacknowledged bytes; a cap, not a position (UDX 10.2).
+        limit: u64,
+    },
+    /// RESET_STREAM: both directions of the stream end at once (UDX 8.4).
+    ResetStream {
+        /// The error code.
+        code: u32,
+    },
+    /// MAX_STREAMS: how many streams the receiver of the frame may have open.
+    MaxStreams {
+        /// A count; peers count differently (UDX 8.5).
+        count: u32,
+    },
+    /// MTU_PROBE: reaches to the end of the datagram.
+    MtuProbe {
+        /// The size of the frame with its type byte, in bytes. Its content means nothing and is sent as zeros.
+        size: usize,
+    },
+    /// PATH_CHALLENGE: asks for a PATH_RESPONSE with the same bytes (UDX 11).
+    PathChallenge {
+        /// Eight opaque bytes, read as big-endian.
+        nonce: u64,
+    },
+    /// PATH_RESPONSE: answers a PATH_CHALLENGE.
+    PathResponse {
+        /// The eight bytes of the challenge.
+        nonce: u64,
+    },
+    /// CONNECTION_CLOSE: the connection ends (UDX 7.4).
+    ConnectionClose {
+        /// The error code.
+        code: u32,
+        /// The type of the frame at fault, or 0.
+        frame_type: u32,
+        /// Why, in UTF-8 by the specification; Dart writes Latin-1. To be read lossily (D24). At most 65535 bytes.
+        reason: &'a [u8],
+    },
+    /// STOP_SENDING: asks the peer to end its direction of the stream (UDX 8.4).
+    StopSending {
+        /// A stream id that no peer reads: the header names the stream.
+        stream: u32,
+        /// The error code.
+        code: u32,
+    },
+    /// DATA_BLOCKED: MAX_DATA keeps the sender from sending (UDX 10.2).
+    DataBlocked {
+        /// The cap at which it is blocked, in bytes.
+        limit: u64,
+    },
+    /// STREAM_DATA_BLOCKED: the stream's limit keeps the sender from sending (UDX 10.1).
+    StreamDataBlocked {
+        /// The sender's own id of the stream; informative.
+        stream: u32,
+        /// The byte position at which it is blocked; informative.
+        limit: u64,
+    },
+    /// NEW_CONNECTION_ID: in practice a stateless reset token for the id in use (UDX 14).
+    NewConnectionId {
+        /// The index of the id.
+        index: u64,
+        /// Ids with a smaller index are to be retired.
+        retire_below: u64,
+        /// The id.
+        id: ConnectionId,
+        /// The stateless reset token that belongs to the id.
+        token: Token,
+    },
+    /// RETIRE_CONNECTION_ID: an id is no longer in use.
+    RetireConnectionId {
+        /// The index of the id.
+        index: u64,
+    },
+}
+
+/// A STREAM frame (UDX 2.3).
+///
+/// | Offset | Size | Field |
+/// |---|---|---|
+/// | 1 | 1 | flags: 0x01 FIN, 0x02 SYN, others ignored |
+/// | 2 | 8 | offset |
+/// | 10 | 2 | size of the data |
+/// | 12 | size | data |
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Stream<'a> {
+    /// The stream ends where these data end.
+    pub fin: bool,
+    /// The frame opens its stream, or its connection (UDX 7.2).
+    pub syn: bool,
+    /// The position of the first data byte in the stream.
+    pub offset: u64,
+    /// The data. At most 65535 bytes.
+    pub data: &'a [u8],
+}
+
+impl Stream<'_> {
+    /// The position after the last data byte; with FIN, the final size.
+    ///
+    /// A peer can send an offset near 2^64, where this saturates: far above every limit.
+    #[inline]
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        // A slice has no more than 2^63 bytes.
+        self.offset
+            .saturating_add(u64::try_from(self.data.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether the frame gives its packet a number: it has data, SYN or FIN (UDX 3).
+    #[inline]
+    #[must_use]
+    pub const fn is_numbered(&self) -> bool {
+        self.fin || self.syn || !self.data.is_empty()
+    }
+}
+
+/// The type bytes of frames (UDX 2.2).
+pub mod kind {
+    /// PADDING.
+    pub const PADDING: u8 = 0x00;
+    /// PING.
+    pub const PING: u8 = 0x01;
+    /// ACK.
+    pub const ACK: u8 = 0x02;
+    /// STREAM.
+    pub const STREAM: u8 = 0x03;
+    /// WINDOW_UPDATE.
+    pub const WINDOW_UPDATE: u8 = 0x04;
+    /// MAX_DATA.
+    pub const MAX_DATA: u8 = 0x05;
+    /// RESET_STREAM.
+    pub const RESET_STREAM: u8 = 0x06;
+    /// MAX_STREAMS.
+    pub const MAX_STREAMS: u8 = 0x07;
+    /// MTU_PROBE.
+    pub const MTU_PROBE: u8 = 0x08;
+    /// PATH_CHALLENGE.
+    pub const PATH_CHALLENGE: u8 = 0x09;
+    /// PATH_RESPONSE.
+    pub const PATH_RESPONSE: u8 = 0x0a;
+    /// CONNECTION_CLOSE.
+    pub const CONNECTION_CLOSE: u8 = 0x0b;
+    /// STOP_SENDING as Dart 3.0.0 numbers it; to everybody else no frame (D4).
+    pub const DART30_STOP_SENDING: u8 = 0x0c;
+    /// STOP_SENDING.
+    pub const STOP_SENDING: u8 = 0x0d;
+    /// DATA_BLOCKED.
+    pub const DATA_BLOCKED: u8 = 0x0e;
+    /// STREAM_DATA_BLOCKED.
+    pub const STREAM_DATA_BLOCKED: u8 = 0x0f;
+    /// NEW_CONNECTION_ID.
+    pub const NEW_CONNECTION_ID: u8 = 0x10;
+    /// RETIRE_CONNECTION_ID.
+    pub const RETIRE_CONNECTION_ID: u8 = 0x11;
+}
+
+/// STREAM flags (UDX 2.3).
+pub(super) const FIN: u8 = 0x01;
+pub(super) const SYN: u8 = 0x02;
+
+/// The size of STOP_SENDING after its type byte, in bytes.
+const STOP_SENDING_LEN: usize = 8;
+
+/// What reading a frame depends on besides its bytes.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Context {
+    pub(super) dialect: Dialect,
+    /// Whether the header names a stream.
+    pub(super) names_stream: bool,
+}
+
+impl<'a> Frame<'a> {
+    /// The type byte.
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::Padding { .. } => kind::PADDING,
+            Self::Ping => kind::PING,
+            Self::Ack(_) => kind::ACK,
+            Self::Stream(_) => kind::STREAM,
+            Self::WindowUpdate { .. } => kind::WINDOW_UPDATE,
+            Self::MaxData { .. } => kind::MAX_DATA,
+            Self::ResetStream { .. } => kind::RESET_STREAM,
+            Self::MaxStreams { .. } => kind::MAX_STREAMS,
+            Self::MtuProbe { .. } => kind::MTU_PROBE,
+            Self::PathChallenge { .. } => kind::PATH_CHALLENGE,
+            Self::PathResponse { .. } => kind::PATH_RESPONSE,
+            Self::ConnectionClose { .. } => kind::CONNECTION_CLOSE,
+            Self::StopSending { .. } => kind::STOP_SENDING,
+            Self::DataBlocked { .. } => kind::DATA_BLOCKED,
+            Self::StreamDataBlocked { .. } => kind::STREAM_DATA_BLOCKED,
+            Self::NewConnectionId { .. } => kind::NEW_CONNECTION_ID,
+            Self::RetireConnectionId { .. } => kind::RETIRE_CONNECTION_ID,
+        }
+    }
+
+    /// The size of the encoded frame, in bytes (UDX 2.2).
+    #[inline]
+    #[must_use]
+    pub const fn encoded_len(&self, version: Version) -> usize {
+        match self {
+            Self::Padding { len } => *len,
+            Self::Ping => 1,
+            Self::Ack(ack) => ack.encoded_len(),
+            Self::Stream(stream) => version
+                .stream_header_len()
+                .saturating_add(stream.data.len()),
+            Self::WindowUpdate { .. } | Self::ResetStream { .. } | Self::MaxStreams { .. } => 5,
+            // The type byte is there whatever `size` says.
+            Self::MtuProbe { size: 0 } => 1,
+            Self::MtuProbe { size } => *size,
+            Self::ConnectionClose { reason, .. } => reason.len().saturating_add(11),
+            Self::MaxData { .. }
+            | Self::PathChallenge { .. }
+            | Self::PathResponse { .. }
+            | Self::StopSending { .. }
+            | Self::DataBlocked { .. }
+            | Self::RetireConnectionId { .. } => 9,
+            Self::StreamDataBlocked { .. } => 13,
+            Self::NewConnectionId { id, .. } => id.len().saturating_add(34),
+        }
+    }
+
+    /// Reads the frame at the front. PADDING takes its whole run.
+    #[inline]
+    pub(super) fn decode(reader: &mut Reader<'a>, context: Context) -> Result<Self, DecodeError> {
+        let kind = reader.u8().ok_or(DecodeError::TruncatedFrame {
+            kind: kind::PADDING,
+        })?;
+        // Ordered so that what fills most packets is found first.
+        let frame = match kind {
+            kind::STREAM => Stream::decode(reader, context.dialect.version()).map(Self::Stream),
+            kind::ACK => Ack::decode(reader).map(Self::Ack),
+            kind::PADDING => Some(Self::Padding {
+                len: reader.take_zeros().saturating_add(1),
+            }),
+            kind::PING => Some(Self::Ping),
+            kind::NEW_CONNECTION_ID => new_connection_id(reader)?,
+            kind::DART30_STOP_SENDING => {
+                // D4: only where nothing else can be meant.
+                let certain = reader.len() == STOP_SENDING_LEN && context.names_stream;
+                if context.dialect != Dialect::Dart30 || !certain {
+                    return Err(DecodeError::UnknownFrame { kind });
+                }
+                stop_sending(reader)
+            }
+            _ if kind > kind::RETIRE_CONNECTION_ID => {
+                return Err(DecodeError::UnknownFrame { kind });
+            }
+            _ => fixed(kind, reader),
+        };
+        frame.ok_or(DecodeError::TruncatedFrame { kind })
+    }
+}
+
+impl<'a> Stream<'a> {
+    #[inline]
+    fn decode(reader: &mut Reader<'a>, version: Version) -> Option<Self> {
+        let flags = reader.u8()?;
+        let offset = match version {
+            Version::V3 => reader.u64()?,
+        };
+        let len = reader.u16()?;
+        let data = reader.slice(len.into())?;
+        Some(Self {
+            fin: flags & FIN != 0,
+            syn: flags & SYN != 0,
+            offset,
+            data,
+        })
+    }
+}
+
+/// The frames that come seldom and fail only by their end. `None` if the datagram ends within, or for a type not among them.
+fn fixed<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Frame<'a>> {
+    Some(match kind {
+        kind::WINDOW_UPDATE => Frame::WindowUpdate {
+            limit: reader.u32()?.into(),
+        },
+        kind::MAX_DATA => Frame::MaxData {
+            limit: reader.u64()?,
+        },
+        kind::RESET_STREAM => Frame::ResetStream {
+            code: reader.u32()?,
+        },
+        kind::MAX_STREAMS => Frame::MaxStreams {
+            count: reader.u32()?,
+        },
+        kind::MTU_PROBE => Frame::MtuProbe {
+            size: reader.take_rest().len().saturating_add(1),
+        },
+        kind::PATH_CHALLENGE => Frame::PathChallenge {
+            nonce: reader.u64()?,
+        },
+        kind::PATH_RESPONSE => Frame::PathResponse {
+            nonce: reader.u64()?,
+        },
+        kind::CONNECTION_CLOSE => {
+            let code = reader.u32()?;
+            let frame_type = reader.u32()?;
+            let len = reader.u16()?;
+            Frame::ConnectionClose {
+                code,
+                frame_type,
+                reason: reader.slice(len.into())?,
+            }
+        }
+        kind::STOP_SENDING => stop_sending(reader)?,
+        kind::DATA_BLOCKED => Frame::DataBlocked {
+            limit: reader.u64()?,
+        },
+        kind::STREAM_DATA_BLOCKED => Frame::StreamDataBlocked {
+            stream: reader.u32()?,
+            limit: reader.u64()?,
+        },
+        kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
+            index: reader.u64()?,
+        },
+        _ => return None,
+    })
+}
+
+fn stop_sending<'a>(reader: &mut Reader<'a>) -> Option<Frame<'a>> {
+    Some(Frame::StopSending {
+        stream: reader.u32()?,
+        code: reader.u32()?,
+    })
+}
+
+/// `Ok(None)` if the datagram ends within.
+fn new_connection_id<'a>(reader: &mut Reader<'a>) -> Result<Option<Frame<'a>>, DecodeError> {
+    let (Some(index), Some(retire_below)) = (reader.u64(), reader.u64()) else {
+        return Ok(None);
+    };
+    let id = match ConnectionId::decode(reader) {
+        Ok(id) => id,
+        Err(IdError::TooLong(len)) => return Err(DecodeError::NewConnectionIdTooLong { len }),
+        Err(IdError::PastEnd) => return Ok(None),
+    };
+    Ok(reader.array().map(|token| Frame::NewConnectionId {
+        index,
+        retire_below,
+        id,
+        token: Token(token),
+    }))
+}
