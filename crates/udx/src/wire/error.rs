@@ -48,8 +48,6 @@ pub enum DecodeError {
 /// A field of a header.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Debug)]
 pub enum Field {
-    /// The version.
-    Version,
     /// The destination connection id with its length.
     DestinationId,
     /// The source connection id with its length.
@@ -65,7 +63,6 @@ pub enum Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Version => "version",
             Self::DestinationId => "destination connection id",
             Self::SourceId => "source connection id",
             Self::Number => "sequence number",

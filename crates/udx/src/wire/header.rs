@@ -54,12 +54,12 @@ impl Header {
 
     #[inline]
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        if reader.len() < Self::MIN_LEN {
-            return Err(DecodeError::TooShort { len: reader.len() });
-        }
+        let len = reader.len();
+        let too_short = DecodeError::TooShort { len };
         let version = reader
             .u32()
-            .ok_or(DecodeError::FieldPastEnd(Field::Version))?;
+            .filter(|_| len >= Self::MIN_LEN)
+            .ok_or(too_short)?;
         let destination = id(reader, Field::DestinationId)?;
         let source = id(reader, Field::SourceId)?;
         let number = reader

@@ -26,24 +26,13 @@ pub struct VersionNegotiation<'a> {
 }
 
 impl<'a> VersionNegotiation<'a> {
-    /// Reads a datagram whose version field is 0.
+    /// Reads a datagram whose version field is 0 from its ids on; `len` is its whole size.
     ///
-    /// Bytes at the end that make no whole version are ignored.
-    ///
-    /// # Errors
-    /// [`DecodeError::TooShort`], [`DecodeError::ConnectionIdTooLong`] or [`DecodeError::FieldPastEnd`]; the last also for a
-    /// version field that is not 0.
-    pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
-        if datagram.len() < Self::encoded_len(ConnectionId::EMPTY, ConnectionId::EMPTY, 0) {
-            return Err(DecodeError::TooShort {
-                len: datagram.len(),
-            });
+    /// UDX 2.4: bytes at the end that make no whole version are ignored.
+    pub(super) fn decode(mut reader: Reader<'a>, len: usize) -> Result<Self, DecodeError> {
+        if len < Self::encoded_len(ConnectionId::EMPTY, ConnectionId::EMPTY, 0) {
+            return Err(DecodeError::TooShort { len });
         }
-        let mut reader = Reader::new(datagram);
-        reader
-            .u32()
-            .filter(|version| *version == 0)
-            .ok_or(DecodeError::FieldPastEnd(Field::Version))?;
         let destination = id(&mut reader, Field::DestinationId)?;
         let source = id(&mut reader, Field::SourceId)?;
         let (versions, _) = reader.rest().as_chunks();

@@ -36,8 +36,9 @@ impl<'a> Datagram<'a> {
     /// As [`decode`](Self::decode).
     #[inline]
     pub fn decode_as(datagram: &'a [u8], dialect: Dialect) -> Result<Self, DecodeError> {
-        if datagram.first_chunk() == Some(&[0; 4]) {
-            return VersionNegotiation::decode(datagram).map(Self::VersionNegotiation);
+        if let Some((&[0, 0, 0, 0], rest)) = datagram.split_first_chunk() {
+            return VersionNegotiation::decode(Reader::new(rest), datagram.len())
+                .map(Self::VersionNegotiation);
         }
         Packet::decode_as(datagram, dialect).map(Self::Packet)
     }
