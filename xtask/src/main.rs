@@ -1,2 +1,43 @@
-//! Under construction.
-fn main() {}
+//! The chores of the project: `cargo xtask CHORE`.
+//!
+//! Each is one file here. What a chore needs of the machine it says when that is missing.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod no_panic;
+mod workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The chores of the project"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Prove on the linked release code that the engines contain no panic path
+    NoPanic(no_panic::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
+        Chore::NoPanic(options) => no_panic::run(&options),
+    }
+}

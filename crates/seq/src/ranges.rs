@@ -284,9 +284,9 @@ impl<const N: usize> RangeSet<N> {
         if gone.is_empty() {
             return;
         }
-        for (to, from) in (gone.start..).zip(gone.end..self.len) {
+        for from in gone.end..self.len {
             if let Some(span) = self.get(from) {
-                self.put(to, span);
+                self.put(from.saturating_sub(gone.len()), span);
             }
         }
         self.len = self.len.saturating_sub(gone.len());
