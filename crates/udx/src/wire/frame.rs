@@ -10,6 +10,28 @@ use super::reset::Token;
 use super::version::{Dialect, Version};
 
 /// A frame (UDX 2.2, 2.3). Where a frame is about a stream, the packet's header names it.
+///
+/// Where the fields lie, counted from the type byte, as offset:size in bytes:
+///
+/// | Type | Frame | Fields |
+/// |---|---|---|
+/// | 0x00 | PADDING | none |
+/// | 0x01 | PING | none |
+/// | 0x02 | ACK | see [`Ack`] |
+/// | 0x03 | STREAM | see [`Stream`] |
+/// | 0x04 | WINDOW_UPDATE | limit 1:4 |
+/// | 0x05 | MAX_DATA | limit 1:8 |
+/// | 0x06 | RESET_STREAM | code 1:4 |
+/// | 0x07 | MAX_STREAMS | count 1:4 |
+/// | 0x08 | MTU_PROBE | filler 1: to the end |
+/// | 0x09 | PATH_CHALLENGE | nonce 1:8 |
+/// | 0x0a | PATH_RESPONSE | nonce 1:8 |
+/// | 0x0b | CONNECTION_CLOSE | code 1:4, frame type 5:4, n 9:2, reason 11:n |
+/// | 0x0d | STOP_SENDING | stream 1:4, code 5:4 |
+/// | 0x0e | DATA_BLOCKED | limit 1:8 |
+/// | 0x0f | STREAM_DATA_BLOCKED | stream 1:4, limit 5:8 |
+/// | 0x10 | NEW_CONNECTION_ID | index 1:8, retire below 9:8, n 17:1, id 18:n, token 18+n:16 |
+/// | 0x11 | RETIRE_CONNECTION_ID | index 1:8 |
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub enum Frame<'a> {
     /// PADDING: one byte each, without effect. A run of them is one value.
