@@ -12,6 +12,7 @@ use core::panic::PanicInfo;
 #[cfg(feature = "deliberate")]
 mod deliberate;
 mod seq;
+mod udx_wire;
 
 unsafe extern "C" {
     /// What the inspection looks for. Nobody defines it: as an import it keeps its name.

@@ -20,7 +20,7 @@ macro_rules! integers {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn seq_wire(raw: u64, expected: u64, a: u8, b: u16, c: u32) {
+fn seq_wire(raw: u64, expected: u64, a: u8, b: u16, c: u32) {
     wire::<1>(raw, expected);
     wire::<8>(raw, expected);
     wire::<16>(raw, expected);
@@ -35,7 +35,7 @@ extern "C" fn seq_wire(raw: u64, expected: u64, a: u8, b: u16, c: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn seq_window(window: &mut Window, start: u64, end: u64) {
+fn seq_window(window: &mut Window, start: u64, end: u64) {
     let range = start..end;
     black_box((Window::new(start, end), Window::from_edges(start, end)));
     black_box((
@@ -100,7 +100,7 @@ fn changes<const N: usize>(set: &mut RangeSet<N>, range: &Range<u64>) {
 macro_rules! ranges {
     ($($name:ident: $capacity:literal,)+) => {
         $(#[unsafe(no_mangle)]
-        extern "C" fn $name(set: &mut RangeSet<$capacity>, start: u64, end: u64) {
+        fn $name(set: &mut RangeSet<$capacity>, start: u64, end: u64) {
             questions(set, &(start..end));
             changes(set, &(start..end));
         })+
@@ -116,7 +116,7 @@ ranges! {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn seq_invariant(kept: bool) -> u8 {
+fn seq_invariant(kept: bool) -> u8 {
     invariant!(kept, return 1, "{kept}");
     0
 }
