@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod check;
 mod no_panic;
 mod workspace;
 
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Check the rules of the house, here as in CI
+    Check(check::Options),
     /// Prove on the linked release code that the engines contain no panic path
     NoPanic(no_panic::Options),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
+        Chore::Check(options) => check::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),
     }
 }
