@@ -1,0 +1,256 @@
+//! Congestion control: how much may be in flight.
+
+mod cubic;
+mod hystart;
+mod new_reno;
+
+use alloc::boxed::Box;
+use core::fmt::Debug;
+use core::time::Duration;
+
+use crate::config::{Algorithm, Config};
+use crate::rate::RateSample;
+use crate::rtt::Rtt;
+use crate::time::Instant;
+
+pub use cubic::Cubic;
+pub use new_reno::NewReno;
+
+/// An acknowledgement, as a controller sees it.
+#[derive(Copy, Clone, Debug)]
+pub struct Ack<'a> {
+    /// When it arrived.
+    pub now: Instant,
+    /// Bytes it newly acknowledged.
+    pub bytes: u64,
+    /// Bytes in flight before it.
+    pub prior_in_flight: u64,
+    /// Bytes in flight after it.
+    pub in_flight: u64,
+    /// The newest transmission it acknowledged, counted in the order of sending.
+    pub newest: u64,
+    /// What the next transmission will be: a round ends when `newest` reaches the `next` of its start.
+    pub next: u64,
+    /// The estimate, this sample included.
+    pub rtt: &'a Rtt,
+    /// The sample it gave.
+    pub rtt_sample: Option<Duration>,
+    /// The delivery rate it shows.
+    pub rate: Option<RateSample>,
+    /// The window, and not the application or flow control, kept the sender from sending more. A window
+    /// that was not used must not grow (RFC 9002 7.8, RFC 9438 5.8).
+    pub window_limited: bool,
+    /// A loss is being repaired: proportional rate reduction governs the sending, and the window must not grow.
+    pub in_recovery: bool,
+}
+
+/// The first loss of an episode of congestion.
+#[derive(Copy, Clone, Debug)]
+pub struct Congestion {
+    /// When it was noticed.
+    pub now: Instant,
+    /// Bytes in flight before the loss was taken out.
+    pub in_flight: u64,
+    /// Bytes declared lost with it.
+    pub lost: u64,
+}
+
+/// A congestion controller. All sizes are bytes.
+///
+/// It is told of episodes, not of single losses: the recovery engine decides what belongs together, runs proportional
+/// rate reduction, and notices when an episode was an error.
+pub trait Controller: Debug + Send + Sync {
+    /// A packet left. `in_flight` is the amount without it.
+    fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64);
+    /// Packets were acknowledged.
+    fn on_ack(&mut self, ack: &Ack<'_>);
+    /// An episode of congestion begins.
+    fn on_congestion(&mut self, congestion: &Congestion);
+    /// All packets over a long time were lost (RFC 9002 7.6).
+    fn on_persistent_congestion(&mut self, now: Instant);
+    /// Every loss of the last episode was an error: state returns to what it was before.
+    fn on_spurious_congestion(&mut self, now: Instant);
+    /// The packet size changed.
+    fn on_mtu(&mut self, mtu: u16);
+    /// A new path: everything starts afresh.
+    fn on_path_change(&mut self, now: Instant);
+    /// How many bytes may be in flight.
+    fn window(&self) -> u64;
+    /// Slow start ends here; `u64::MAX` when not yet known.
+    fn ssthresh(&self) -> u64;
+    /// Bytes per second, from a controller that governs by rate. `None`: derived from window and round trip time.
+    fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
+    /// Whether proportional rate reduction shall govern the sending during recovery.
+    fn wants_rate_reduction(&self) -> bool {
+        true
+    }
+    /// Whether the window still doubles each round.
+    fn in_slow_start(&self) -> bool {
+        self.window() < self.ssthresh()
+    }
+}
+
+/// The built-in ones by value, so that a connection allocates nothing for its controller.
+#[derive(Debug)]
+pub(crate) enum Control {
+    Cubic(Cubic),
+    NewReno(NewReno),
+    Custom(Box<dyn Controller>),
+}
+
+impl Control {
+    pub(crate) fn new(config: &Config) -> Self {
+        match config.algorithm {
+            Algorithm::Cubic => Control::Cubic(Cubic::new(config)),
+            Algorithm::NewReno => Control::NewReno(NewReno::new(config)),
+        }
+    }
+
+    pub(crate) fn get(&self) -> &dyn Controller {
+        match self {
+            Control::Cubic(cubic) => cubic,
+            Control::NewReno(new_reno) => new_reno,
+            Control::Custom(custom) => custom.as_ref(),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut dyn Controller {
+        match self {
+            Control::Cubic(cubic) => cubic,
+            Control::NewReno(new_reno) => new_reno,
+            Control::Custom(custom) => custom.as_mut(),
+        }
+    }
+
+    /// Asked for every packet, so without the detour through a table.
+    pub(crate) fn window(&self) -> u64 {
+        match self {
+            Control::Cubic(cubic) => cubic.window(),
+            Control::NewReno(new_reno) => new_reno.window(),
+            Control::Custom(custom) => custom.window(),
+        }
+    }
+
+    /// As `window`.
+    pub(crate) fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64) {
+        match self {
+            Control::Cubic(cubic) => cubic.on_sent(now, bytes, in_flight),
+            Control::NewReno(new_reno) => new_reno.on_sent(now, bytes, in_flight),
+            Control::Custom(custom) => custom.on_sent(now, bytes, in_flight),
+        }
+    }
+}
+
+/// RFC 9002 7.2, RFC 5681: the window is never below two packets.
+const MIN_WINDOW_PACKETS: u64 = 2;
+
+/// What both built-in controllers share: the window, its limits and the first slow start.
+#[derive(Clone, Debug)]
+pub(crate) struct Base {
+    window: u64,
+    ssthresh: u64,
+    mtu: u64,
+    initial: u64,
+    max: u64,
+    hystart: hystart::HyStart,
+}
+
+impl Base {
+    fn new(config: &Config) -> Self {
+        let mtu = u64::from(config.mtu.base).max(1);
+        let least = mtu.saturating_mul(MIN_WINDOW_PACKETS);
+        let initial = mtu
+            .saturating_mul(u64::from(config.initial_window_packets))
+            .max(least);
+        Base {
+            window: initial,
+            ssthresh: u64::MAX,
+            mtu,
+            initial,
+            // Fixed-point windows keep 10 bits of fraction.
+            max: config.max_window.clamp(least, 1 << 48),
+            hystart: hystart::HyStart::new(),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.window = self.initial;
+        self.ssthresh = u64::MAX;
+        self.hystart = hystart::HyStart::new();
+    }
+
+    fn min_window(&self) -> u64 {
+        self.mtu.saturating_mul(MIN_WINDOW_PACKETS)
+    }
+
+    fn set_window(&mut self, window: u64) {
+        self.window = window.clamp(self.min_window(), self.max.max(self.min_window()));
+    }
+
+    fn in_slow_start(&self) -> bool {
+        self.window < self.ssthresh
+    }
+
+    /// Slow start, RFC 5681 3.1 with the limit L of RFC 9406 4.2 infinite, because a pacer spreads what an
+    /// acknowledgement frees.
+    fn slow_start(&mut self, ack: &Ack<'_>) {
+        let growth = if self.ssthresh == u64::MAX {
+            // RFC 9406 4.3: only in the first slow start, whose end is not known.
+            self.hystart.on_ack(ack)
+        } else {
+            hystart::Growth::Full
+        };
+        match growth {
+            hystart::Growth::Full => self.grow(ack.bytes),
+            hystart::Growth::Conservative => self.grow(ack.bytes / hystart::CSS_GROWTH_DIVISOR),
+            hystart::Growth::Stop => self.ssthresh = self.window,
+        }
+    }
+
+    fn grow(&mut self, bytes: u64) {
+        // RFC 5681 3.1: slow start ends at ssthresh, not beyond.
+        let window = self
+            .window
+            .saturating_add(bytes)
+            .min(self.ssthresh.max(self.window));
+        self.set_window(window);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// An acknowledgement of a full window's packet.
+    pub(crate) fn ack<'a>(
+        now: Instant,
+        bytes: u64,
+        newest: u64,
+        next: u64,
+        rtt: &'a Rtt,
+    ) -> Ack<'a> {
+        Ack {
+            now,
+            bytes,
+            prior_in_flight: bytes,
+            in_flight: 0,
+            newest,
+            next,
+            rtt,
+            rtt_sample: Some(rtt.latest()),
+            rate: None,
+            window_limited: true,
+            in_recovery: false,
+        }
+    }
+
+    pub(crate) fn congestion(now: Instant) -> Congestion {
+        Congestion {
+            now,
+            in_flight: 0,
+            lost: 0,
+        }
+    }
+}

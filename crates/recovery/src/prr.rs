@@ -1,0 +1,163 @@
+//! Proportional rate reduction: RFC 9937, which replaces RFC 6937.
+
+use crate::num::scale;
+
+/// One episode of recovery. Spreads the reduction of the window over the round trip that repairs the loss.
+#[derive(Clone, Debug)]
+pub(crate) struct Prr {
+    /// Bytes in flight when the episode began (RecoverFS), the lost and newly delivered ones included.
+    flight: u64,
+    delivered: u64,
+    out: u64,
+    /// What may be in flight until the next acknowledgement.
+    window: u64,
+}
+
+/// One acknowledgement during recovery.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Step {
+    /// Bytes it delivered.
+    pub(crate) delivered: u64,
+    /// Bytes in flight after it and after the losses it revealed.
+    pub(crate) in_flight: u64,
+    pub(crate) ssthresh: u64,
+    pub(crate) mtu: u64,
+    /// It delivered something and revealed no further loss.
+    pub(crate) safe: bool,
+}
+
+impl Prr {
+    pub(crate) const fn new(flight: u64) -> Self {
+        Prr {
+            flight,
+            delivered: 0,
+            out: 0,
+            window: 0,
+        }
+    }
+
+    pub(crate) const fn window(&self) -> u64 {
+        self.window
+    }
+
+    pub(crate) fn on_sent(&mut self, bytes: u64) {
+        self.out = self.out.saturating_add(bytes);
+    }
+
+    /// RFC 9937 section 6.2, the update on every acknowledgement.
+    pub(crate) fn on_ack(&mut self, step: &Step) {
+        self.delivered = self.delivered.saturating_add(step.delivered);
+        let mut count = if step.in_flight > step.ssthresh {
+            // Proportional rate reduction: CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out.
+            let flight = self.flight.max(1);
+            let share = scale(self.delivered, step.ssthresh, flight);
+            let exact = scale(share, flight, step.ssthresh.max(1)) >= self.delivered;
+            share
+                .saturating_add(u64::from(!exact))
+                .saturating_sub(self.out)
+        } else {
+            // PRR-CRB; PRR-SSRB when recovery makes good progress.
+            let mut count = self.delivered.saturating_sub(self.out).max(step.delivered);
+            if step.safe {
+                count = count.saturating_add(step.mtu);
+            }
+            count.min(step.ssthresh.saturating_sub(step.in_flight))
+        };
+        if self.out == 0 && count == 0 {
+            // Force a fast retransmission upon entering recovery.
+            count = step.mtu;
+        }
+        self.window = step.in_flight.saturating_add(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MTU: u64 = 1000;
+
+    /// One packet of a hundred is lost; each acknowledgement delivers one; everything that may be sent is sent.
+    fn repair(lost: u64, ssthresh: u64) -> (u64, u64) {
+        let mut prr = Prr::new(100 * MTU);
+        let mut in_flight = (100 - lost) * MTU;
+        let mut sent_total = 0;
+        for _ in 0..100 - lost {
+            in_flight -= MTU;
+            prr.on_ack(&Step {
+                delivered: MTU,
+                in_flight,
+                ssthresh,
+                mtu: MTU,
+                safe: true,
+            });
+            let room = prr.window().saturating_sub(in_flight) / MTU * MTU;
+            prr.on_sent(room);
+            in_flight += room;
+            sent_total += room;
+        }
+        (in_flight, sent_total)
+    }
+
+    #[test]
+    fn rfc9937_a_single_loss_ends_at_ssthresh_with_sends_spread_evenly() {
+        let (in_flight, sent) = repair(1, 70 * MTU);
+        assert!((69 * MTU..=70 * MTU).contains(&in_flight), "{in_flight}");
+        assert!((68 * MTU..=71 * MTU).contains(&sent), "{sent}");
+        let (in_flight, _) = repair(1, 50 * MTU);
+        assert!((49 * MTU..=50 * MTU).contains(&in_flight), "{in_flight}");
+    }
+
+    #[test]
+    fn rfc9937_heavy_loss_grows_back_to_ssthresh_but_not_beyond() {
+        let (in_flight, _) = repair(60, 70 * MTU);
+        assert!(in_flight <= 70 * MTU);
+        assert!(
+            in_flight >= 69 * MTU,
+            "slow start part reached ssthresh: {in_flight}"
+        );
+    }
+
+    #[test]
+    fn rfc9937_conservation_when_loss_goes_on() {
+        let mut prr = Prr::new(100 * MTU);
+        prr.on_ack(&Step {
+            delivered: MTU,
+            in_flight: 20 * MTU,
+            ssthresh: 70 * MTU,
+            mtu: MTU,
+            safe: false,
+        });
+        assert_eq!(
+            prr.window(),
+            21 * MTU,
+            "what was delivered may be sent, no more"
+        );
+    }
+
+    #[test]
+    fn rfc9937_the_first_retransmission_is_forced() {
+        let mut prr = Prr::new(100 * MTU);
+        prr.on_ack(&Step {
+            delivered: 0,
+            in_flight: 99 * MTU,
+            ssthresh: 70 * MTU,
+            mtu: MTU,
+            safe: false,
+        });
+        assert_eq!(prr.window(), 100 * MTU);
+    }
+
+    #[test]
+    fn proportion_is_rounded_up() {
+        let mut prr = Prr::new(3);
+        prr.on_ack(&Step {
+            delivered: 1,
+            in_flight: 2,
+            ssthresh: 1,
+            mtu: 1,
+            safe: true,
+        });
+        assert_eq!(prr.window(), 3, "ceil(1 * 1 / 3) = 1");
+    }
+}

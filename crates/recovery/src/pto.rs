@@ -1,0 +1,184 @@
+//! The probe timeout: RFC 9002 6.2, with the tail loss probe of RFC 8985 7 as its first firing.
+
+use core::time::Duration;
+
+use crate::num::nanos;
+use crate::rtt::Rtt;
+use crate::time::Instant;
+
+/// V20: a timeout sends one packet the first time (the tail loss probe), then two in case one is lost, never all.
+const FIRST_PROBES: u8 = 1;
+const LATER_PROBES: u8 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Pto {
+    min: u64,
+    max: u64,
+    max_ack_delay: u64,
+    /// Timeouts since the peer last acknowledged something.
+    count: u32,
+    /// What the running timeout counts from.
+    base: Instant,
+    /// Probes the last timeout still owes.
+    owed: u8,
+}
+
+impl Pto {
+    pub(crate) fn new(now: Instant, min: Duration, max: Duration, max_ack_delay: Duration) -> Self {
+        Pto {
+            // R9: a timeout of zero would fire for ever at one instant.
+            min: nanos(min).max(1),
+            max: nanos(max),
+            max_ack_delay: nanos(max_ack_delay),
+            count: 0,
+            base: now,
+            owed: 0,
+        }
+    }
+
+    /// Without backoff, ns. RFC 9002 6.2.1: smoothed + max(4 * rttvar, 1 ms) + max_ack_delay.
+    pub(crate) fn unbacked(&self, rtt: &Rtt) -> u64 {
+        rtt.timeout()
+            .saturating_add(self.max_ack_delay)
+            .max(self.min)
+    }
+
+    /// With backoff: doubled with each timeout up to the ceiling, but never below a single timeout.
+    pub(crate) fn duration(&self, rtt: &Rtt) -> Duration {
+        let once = self.unbacked(rtt);
+        let factor = 1_u64.checked_shl(self.count).unwrap_or(u64::MAX);
+        Duration::from_nanos(once.saturating_mul(factor).min(self.max.max(once)))
+    }
+
+    pub(crate) fn deadline(&self, rtt: &Rtt) -> Instant {
+        self.base.saturating_add(self.duration(rtt))
+    }
+
+    pub(crate) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    pub(crate) const fn owes_probe(&self) -> bool {
+        self.owed > 0
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
+        self.owed = if self.count == 0 {
+            FIRST_PROBES
+        } else {
+            LATER_PROBES
+        };
+        // R21.
+        self.count = self.count.saturating_add(1);
+        self.base = now;
+    }
+
+    /// Something was sent that is to be acknowledged.
+    pub(crate) fn on_sent(&mut self, now: Instant, alone: bool) {
+        // RFC 6298 5.1: the timer starts with the first packet in flight. It is not put off by those that follow, or a sender
+        // that trickles would never notice; but it counts from a probe, which is what the next answer answers.
+        if alone || self.owed > 0 {
+            self.base = now;
+        }
+        self.owed = self.owed.saturating_sub(1);
+    }
+
+    /// RFC 6298 5.3, RFC 9002 6.2.1: progress restarts the timer and ends the backoff. Karn: an acknowledgement that may mean
+    /// an earlier transmission does not end it.
+    pub(crate) fn on_progress(&mut self, now: Instant, unambiguous: bool) {
+        self.base = now;
+        self.owed = 0;
+        if unambiguous {
+            self.count = 0;
+        }
+    }
+
+    /// The timer counts from `now`, without judgement.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.base = now;
+    }
+
+    pub(crate) fn reset(&mut self, now: Instant) {
+        self.base = now;
+        self.count = 0;
+        self.owed = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    #[test]
+    fn udx_18_2_the_dial_is_repeated_after_325_ms_doubled_to_two_seconds() {
+        let rtt = Rtt::new(ms(100));
+        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        let mut sequence = Vec::new();
+        for _ in 0..6 {
+            sequence.push(pto.duration(&rtt));
+            pto.on_timeout(Instant::ZERO);
+        }
+        assert_eq!(
+            sequence,
+            [ms(325), ms(650), ms(1300), ms(2000), ms(2000), ms(2000)]
+        );
+    }
+
+    #[test]
+    fn rfc9002_6_2_1_floor_and_granularity() {
+        let mut rtt = Rtt::new(ms(100));
+        for _ in 0..100 {
+            rtt.sample(Instant::ZERO, ms(300), Duration::ZERO);
+        }
+        let pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        assert_eq!(pto.duration(&rtt), ms(300 + 1 + 25));
+        let mut near = Rtt::new(ms(100));
+        near.sample(Instant::ZERO, ms(1), Duration::ZERO);
+        assert_eq!(pto.duration(&near), ms(200));
+    }
+
+    #[test]
+    fn a_path_slower_than_the_ceiling_keeps_its_own_timeout() {
+        let mut rtt = Rtt::new(ms(100));
+        rtt.sample(Instant::ZERO, ms(3000), Duration::ZERO);
+        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        assert_eq!(pto.duration(&rtt), ms(9025));
+        pto.on_timeout(Instant::ZERO);
+        assert_eq!(pto.duration(&rtt), ms(9025));
+    }
+
+    #[test]
+    fn r21_ten_thousand_timeouts() {
+        let rtt = Rtt::new(ms(100));
+        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        for _ in 0..10_000 {
+            pto.on_timeout(Instant::ZERO);
+            assert!(pto.duration(&rtt) <= ms(2000));
+        }
+        pto.count = u32::MAX;
+        pto.on_timeout(Instant::ZERO);
+        assert_eq!(pto.count(), u32::MAX);
+    }
+
+    #[test]
+    fn v20_one_probe_then_two() {
+        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        for expected in [1, 2, 2] {
+            pto.on_timeout(Instant::ZERO);
+            assert_eq!(pto.owed, expected);
+        }
+        pto.on_sent(Instant::ZERO, false);
+        assert!(pto.owes_probe());
+        pto.on_sent(Instant::ZERO, false);
+        assert!(!pto.owes_probe());
+        pto.on_progress(Instant::ZERO, false);
+        assert_eq!(pto.count(), 3, "Karn");
+        pto.on_progress(Instant::ZERO, true);
+        assert_eq!(pto.count(), 0);
+    }
+}

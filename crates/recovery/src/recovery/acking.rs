@@ -1,0 +1,397 @@
+//! Acknowledgements and the losses they reveal.
+
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use crate::config::Class;
+use crate::congestion::{Ack, Congestion};
+use crate::event::{Event, count};
+use crate::num::{index, nanos};
+use crate::prr::{Prr, Step};
+use crate::rate::{RateSample, Snapshot};
+use crate::sent_log::{Delivered, Lost, NeverSent};
+use crate::time::Instant;
+
+use super::Recovery;
+
+/// What an acknowledgement changed.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct AckOutcome {
+    /// Records that were handed back.
+    pub newly_acked_records: usize,
+    /// Bytes of newly acknowledged transmissions.
+    pub newly_acked_bytes: u64,
+    /// The round trip time it showed.
+    pub rtt_sample: Option<Duration>,
+    /// It disproved a loss.
+    pub spurious: bool,
+    /// Transmissions it revealed as lost.
+    pub lost: usize,
+}
+
+/// Why an acknowledgement was refused. Nothing was changed.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum AckError {
+    /// It names a number that was never sent (R3).
+    NeverSent,
+}
+
+/// What one acknowledgement delivered, summed up.
+#[derive(Default)]
+struct Tally {
+    records: usize,
+    packets: u64,
+    /// Of this path only.
+    bytes: u64,
+    largest_packet: u32,
+    /// Order, time and state of the newest transmission.
+    newest: Option<(u64, Instant, Snapshot)>,
+    rtt_sample: Option<Duration>,
+    reordered: bool,
+    unambiguous: bool,
+    spurious: u64,
+    /// Every loss of the last episode was an error.
+    undone: bool,
+    probe: Option<u64>,
+}
+
+impl<R> Recovery<R> {
+    /// Takes an acknowledgement that arrived at `now`. `ranges` are inclusive and descending, as on the wire; any number of them
+    /// may repeat what earlier ones said, and their length costs nothing. `largest` is the number whose arrival the peer measured
+    /// `ack_delay` from. `acked` gets what each newly acknowledged record carried.
+    ///
+    /// Cost: the newly acknowledged transmissions and the number of ranges.
+    ///
+    /// # Errors
+    /// [`AckError::NeverSent`] if any number was never sent: then nothing at all is believed, and nothing changed.
+    pub fn on_ack(
+        &mut self,
+        now: Instant,
+        largest: u64,
+        ack_delay: Duration,
+        ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+        mut acked: impl FnMut(R),
+    ) -> Result<AckOutcome, AckError> {
+        let now = self.advance(now);
+        let prior_in_flight = self.log.bytes_in_flight();
+        let mut tally = Tally::default();
+        let Recovery {
+            log,
+            rack,
+            episode,
+            rtt,
+            ..
+        } = self;
+        let (prior_newest, min_rtt) = (rack.newest(), rtt.min_nanos());
+        let result = log.acknowledge(largest, ranges, |delivered, what| {
+            tally.add(now, &delivered, prior_newest, min_rtt);
+            for lost_in in [
+                delivered.was_lost,
+                tally.early_answer(now, &delivered, min_rtt),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                tally.spurious = tally.spurious.saturating_add(1);
+                tally.undone |= episode.on_spurious(lost_in);
+            }
+            if let Some(what) = what {
+                tally.records = tally.records.saturating_add(1);
+                acked(what);
+            }
+        });
+        if let Err(NeverSent) = result {
+            count(&mut self.stats.acks_refused, 1);
+            return Err(AckError::NeverSent);
+        }
+        if tally.packets == 0 {
+            return Ok(AckOutcome::default());
+        }
+        Ok(self.digest(now, ack_delay, prior_in_flight, &tally))
+    }
+
+    fn digest(
+        &mut self,
+        now: Instant,
+        ack_delay: Duration,
+        prior_in_flight: u64,
+        tally: &Tally,
+    ) -> AckOutcome {
+        count(&mut self.stats.packets_acked, tally.packets);
+        count(&mut self.stats.bytes_acked, tally.bytes);
+        if let Some(sample) = tally.rtt_sample {
+            self.rtt.sample(now, sample, ack_delay);
+            self.persistent.on_sample(now);
+        }
+        self.rate.on_delivered(now, tally.bytes);
+        self.note_order(tally);
+        self.pto.on_progress(now, tally.unambiguous);
+        if tally.undone {
+            self.undo(now);
+        }
+        if self.prr.is_some() && self.rack.newest() >= self.episode.end() {
+            self.prr = None;
+        }
+        let lost = self.find_losses(now, tally.bytes, false);
+        self.tell_controller(now, prior_in_flight, tally);
+        self.note_sizes(now, tally);
+        self.update_pacer();
+        self.forget_old(now);
+        self.note_idle();
+        AckOutcome {
+            newly_acked_records: tally.records,
+            newly_acked_bytes: tally.bytes,
+            rtt_sample: tally.rtt_sample,
+            spurious: tally.spurious > 0,
+            lost: index(lost),
+        }
+    }
+
+    fn note_order(&mut self, tally: &Tally) {
+        if let Some((newest, ..)) = tally.newest {
+            self.rack.on_delivered(newest);
+        }
+        if tally.reordered {
+            self.rack.on_reordering();
+        }
+        if tally.spurious > 0 {
+            self.rack.on_spurious(self.log.next_order());
+            count(&mut self.stats.spurious_losses, tally.spurious);
+        }
+    }
+
+    fn undo(&mut self, now: Instant) {
+        self.prr = None;
+        self.control.get_mut().on_spurious_congestion(now);
+        count(&mut self.stats.congestion_undone, 1);
+        self.events.push(Event::SpuriousLossUndone {
+            window: self.control.window(),
+        });
+    }
+
+    fn tell_controller(&mut self, now: Instant, prior_in_flight: u64, tally: &Tally) {
+        let Some((newest, sent_at, snapshot)) = tally.newest else {
+            return;
+        };
+        let rate: Option<RateSample> = self.rate.sample(sent_at, &snapshot, self.rtt.min_nanos());
+        let control = self.control.get_mut();
+        let slow_start = control.in_slow_start();
+        // Half a window is enough in slow start: the window doubles within the round that fills it.
+        let window_limited = newest < self.limited_until
+            || (slow_start && prior_in_flight.saturating_mul(2) > control.window());
+        control.on_ack(&Ack {
+            now,
+            bytes: tally.bytes,
+            prior_in_flight,
+            in_flight: self.log.bytes_in_flight(),
+            newest,
+            next: self.log.next_order(),
+            rtt: &self.rtt,
+            rtt_sample: tally.rtt_sample,
+            rate,
+            window_limited,
+            in_recovery: self.prr.is_some(),
+        });
+        if slow_start && !control.in_slow_start() {
+            self.events.push(Event::SlowStartExit {
+                window: control.window(),
+            });
+        }
+    }
+
+    fn note_sizes(&mut self, now: Instant, tally: &Tally) {
+        self.mtu.on_acked(tally.largest_packet);
+        if let Some(change) = tally
+            .probe
+            .and_then(|order| self.mtu.on_probe_acked(now, order))
+        {
+            self.control.get_mut().on_mtu(change.to);
+            self.events.push(Event::MtuChanged {
+                from: change.from,
+                to: change.to,
+            });
+        }
+    }
+
+    /// Declares lost what RACK says, arms the timer for what it does not say yet, and tells the controller. `delivered` are the
+    /// bytes of the acknowledgement that caused this. Returns the number of losses.
+    pub(super) fn find_losses(&mut self, now: Instant, delivered: u64, by_timer: bool) -> u64 {
+        let delay = self.rack.delay(&self.rtt);
+        let prior_in_flight = self.log.bytes_in_flight();
+        let next = self.log.next_order();
+        let timeout = self.pto.unbacked(&self.rtt);
+        let mut losses = Losses::default();
+        let mut probe_lost = None;
+        let super::Recovery {
+            log,
+            rack,
+            episode,
+            persistent,
+            ..
+        } = self;
+        let survivor = log.lose_while(rack.newest(), |lost: Lost<'_>| {
+            let transmission = lost.transmission;
+            if !rack.is_lost(lost.order, transmission.sent_at, now, delay) {
+                return None;
+            }
+            if transmission.class == Class::MtuProbe {
+                // RFC 8899 3 point 7: no sign of congestion.
+                probe_lost = Some(lost.order);
+                return Some(NO_EPISODE);
+            }
+            losses.packets = losses.packets.saturating_add(1);
+            losses.bytes = losses.bytes.saturating_add(u64::from(transmission.bytes));
+            if transmission.foreign {
+                return Some(NO_EPISODE);
+            }
+            losses.largest = losses.largest.max(transmission.bytes);
+            losses.begins |= episode.on_loss(lost.order, next);
+            losses.persistent |=
+                persistent.on_loss(transmission.sent_at, lost.after_delivered, timeout);
+            Some(episode.id())
+        });
+        self.loss_time =
+            survivor.map(|sent_at| sent_at.saturating_add(Duration::from_nanos(delay)));
+        if let Some(order) = probe_lost {
+            count(&mut self.stats.mtu_probes_lost, 1);
+            self.mtu.on_probe_lost(now, order);
+        }
+        self.react(now, prior_in_flight, delivered, by_timer, &losses);
+        losses.packets
+    }
+
+    fn react(
+        &mut self,
+        now: Instant,
+        prior_in_flight: u64,
+        delivered: u64,
+        by_timer: bool,
+        losses: &Losses,
+    ) {
+        if losses.packets > 0 {
+            count(&mut self.stats.packets_lost, losses.packets);
+            count(&mut self.stats.bytes_lost, losses.bytes);
+            self.events.push(Event::Lost {
+                packets: losses.packets,
+                bytes: losses.bytes,
+                by_timer,
+            });
+        }
+        if losses.begins {
+            self.begin_episode(now, prior_in_flight, delivered, losses.bytes);
+        }
+        if losses.persistent {
+            // RFC 9002 7.6.2.
+            self.persistent.reset();
+            self.episode.keep();
+            self.prr = None;
+            self.control.get_mut().on_persistent_congestion(now);
+            count(&mut self.stats.persistent_congestion, 1);
+            self.events.push(Event::PersistentCongestion);
+        }
+        if let Some(prr) = &mut self.prr {
+            prr.on_ack(&Step {
+                delivered,
+                in_flight: self.log.bytes_in_flight(),
+                ssthresh: self.control.window(),
+                mtu: u64::from(self.mtu.current()),
+                safe: delivered > 0 && losses.packets == 0,
+            });
+        }
+        self.suspect(now, losses.largest);
+        self.update_pacer();
+    }
+
+    fn begin_episode(&mut self, now: Instant, prior_in_flight: u64, delivered: u64, lost: u64) {
+        let flight = prior_in_flight.saturating_add(delivered);
+        let control = self.control.get_mut();
+        let slow_start = control.in_slow_start();
+        control.on_congestion(&Congestion {
+            now,
+            in_flight: flight,
+            lost,
+        });
+        self.prr = control.wants_rate_reduction().then(|| Prr::new(flight));
+        self.rack.on_recovery();
+        count(&mut self.stats.congestion_events, 1);
+        self.events.push(Event::CongestionEvent {
+            window: control.window(),
+        });
+        if slow_start {
+            self.events.push(Event::SlowStartExit {
+                window: control.window(),
+            });
+        }
+    }
+
+    /// A large packet was lost or is overdue: perhaps its size is the cause.
+    pub(super) fn suspect(&mut self, now: Instant, bytes: u32) {
+        if let Some(change) = self.mtu.on_suspicion(now, bytes) {
+            self.control.get_mut().on_mtu(change.to);
+            count(&mut self.stats.black_holes, 1);
+            self.events.push(Event::BlackHole {
+                from: change.from,
+                to: change.to,
+            });
+            self.events.push(Event::MtuChanged {
+                from: change.from,
+                to: change.to,
+            });
+        }
+    }
+}
+
+/// Marks losses that belong to no episode: identifiers start at one and a wrap is 2^32 reductions away.
+const NO_EPISODE: u32 = 0;
+
+#[derive(Default)]
+struct Losses {
+    packets: u64,
+    bytes: u64,
+    largest: u32,
+    begins: bool,
+    persistent: bool,
+}
+
+impl Tally {
+    fn add(&mut self, now: Instant, delivered: &Delivered<'_>, prior_newest: u64, min_rtt: u64) {
+        let transmission = delivered.transmission;
+        self.packets = self.packets.saturating_add(1);
+        self.unambiguous |= !delivered.ambiguous;
+        if transmission.class == Class::MtuProbe {
+            self.probe = Some(delivered.order);
+        }
+        if transmission.foreign {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(u64::from(transmission.bytes));
+        self.largest_packet = self.largest_packet.max(transmission.bytes);
+        // RFC 8985 6.2 step 2: an answer faster than any round trip answers an earlier transmission.
+        let too_fast = delivered.ambiguous
+            && nanos(now.saturating_duration_since(transmission.sent_at)) < min_rtt;
+        if !too_fast
+            && self
+                .newest
+                .is_none_or(|(newest, ..)| delivered.order > newest)
+        {
+            self.newest = Some((delivered.order, transmission.sent_at, transmission.snapshot));
+        }
+        if delivered.order < prior_newest && delivered.was_lost.is_none() && !delivered.ambiguous {
+            self.reordered = true;
+        }
+        // Karn: a sample only where the answer can mean one transmission alone.
+        if delivered.largest && !delivered.ambiguous {
+            self.rtt_sample = Some(now.saturating_duration_since(transmission.sent_at));
+        }
+    }
+
+    /// RFC 8985 6.2 step 2 turned round: the answer came too soon for the repetition, so the one declared lost had arrived.
+    fn early_answer(&self, now: Instant, delivered: &Delivered<'_>, min_rtt: u64) -> Option<u32> {
+        let too_fast =
+            nanos(now.saturating_duration_since(delivered.transmission.sent_at)) < min_rtt;
+        delivered
+            .previous_lost
+            .filter(|_| too_fast && min_rtt != u64::MAX)
+    }
+}

@@ -1,0 +1,131 @@
+//! Deadlines and what is due at them.
+
+use core::time::Duration;
+
+use crate::config::Class;
+use crate::event::{Event, count};
+use crate::num::nanos;
+use crate::time::Instant;
+
+use super::Recovery;
+
+/// A lost transmission is remembered this many timeouts after its sending: a late acknowledgement comes within a few round trips.
+const MEMORY_TIMEOUTS: u64 = 4;
+/// ... and at least this long, ns: on short paths the delays of the machines, not of the path, make acknowledgements late.
+const MIN_MEMORY: u64 = 10_000_000;
+/// When nothing is in flight for this long, the log's memory is given back. Long enough that request and response do not
+/// allocate anew each time, short enough that idle connections cost nothing.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
+
+impl<R> Recovery<R> {
+    /// When [`Recovery::on_timeout`] is to be called: for a loss that is to be declared, for the probe timeout, or once after the
+    /// end of all traffic to give memory back. The pacer's times are not among them ([`Recovery::may_send`] tells those).
+    /// `None` if there is nothing to wait for. May change after every call.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.loss_time.is_some() {
+            // RFC 9002 6.2.1: the probe timeout is not set while the loss timer is.
+            return self.loss_time;
+        }
+        if self.is_waiting() {
+            return Some(self.pto.deadline(&self.rtt));
+        }
+        self.release_at
+    }
+
+    /// Does what is due at `now` and nothing else. Afterwards [`Recovery::next_deadline`] lies in the future (R9).
+    pub fn on_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if let Some(loss_time) = self.loss_time {
+            if loss_time <= now {
+                self.find_losses(now, 0, true);
+            }
+        } else if self.is_waiting() && self.pto.deadline(&self.rtt) <= now {
+            self.on_probe_timeout(now);
+        }
+        if self.release_at.is_some_and(|at| at <= now) {
+            self.release_at = None;
+            self.log.trim(Instant::MAX);
+            self.log.release_memory();
+        }
+        self.forget_old(now);
+        self.note_idle();
+    }
+
+    /// R10: something outstanding, in flight or waiting to be sent again, keeps a timer armed.
+    fn is_waiting(&self) -> bool {
+        self.log.packets_in_flight() > 0 || self.log.unacknowledged() > 0
+    }
+
+    fn on_probe_timeout(&mut self, now: Instant) {
+        if self.log.unacknowledged() == 0 {
+            return self.expire(now);
+        }
+        let suspect = self
+            .log
+            .oldest_in_flight()
+            .filter(|sent| sent.class != Class::MtuProbe && !sent.foreign);
+        let suspect = suspect.map_or(0, |sent| sent.bytes);
+        self.pto.on_timeout(now);
+        self.probing_since = self.log.next_order();
+        count(&mut self.stats.ptos, 1);
+        self.events.push(Event::PtoFired {
+            count: self.pto.count(),
+        });
+        self.suspect(now, suspect);
+    }
+
+    /// Only pings, probes and repetitions of what has arrived are in flight: nobody needs them, so their time simply ends.
+    /// Without any answer there is no sign of congestion in that.
+    fn expire(&mut self, now: Instant) {
+        let timeout = self.pto.duration(&self.rtt);
+        let mut lost_probe = None;
+        let (mut packets, mut bytes): (u64, u64) = (0, 0);
+        let survivor = self.log.lose_while(u64::MAX, |lost| {
+            let sent = lost.transmission;
+            if sent.sent_at.saturating_add(timeout) > now {
+                return None;
+            }
+            if sent.class == Class::MtuProbe {
+                lost_probe = Some(lost.order);
+            } else {
+                packets = packets.saturating_add(1);
+                bytes = bytes.saturating_add(u64::from(sent.bytes));
+            }
+            Some(0)
+        });
+        if let Some(order) = lost_probe {
+            count(&mut self.stats.mtu_probes_lost, 1);
+            self.mtu.on_probe_lost(now, order);
+        }
+        if packets > 0 {
+            count(&mut self.stats.packets_lost, packets);
+            count(&mut self.stats.bytes_lost, bytes);
+            self.events.push(Event::Lost {
+                packets,
+                bytes,
+                by_timer: true,
+            });
+        }
+        self.pto.restart(survivor.unwrap_or(now));
+    }
+
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let memory = self
+            .rtt
+            .timeout()
+            .saturating_mul(MEMORY_TIMEOUTS)
+            .max(MIN_MEMORY);
+        self.log
+            .trim(now.saturating_sub(Duration::from_nanos(memory)));
+    }
+
+    pub(super) fn note_idle(&mut self) {
+        if self.is_waiting() || self.log.memory() == 0 {
+            self.release_at = None;
+        } else if self.release_at.is_none() {
+            let wait = RELEASE_AFTER.max(Duration::from_nanos(nanos(self.pto())));
+            self.release_at = Some(self.now.saturating_add(wait));
+        }
+    }
+}

@@ -1,0 +1,633 @@
+//! The sent log: records and transmissions, and the only place that mints numbers (P1).
+//!
+//! A record is what must arrive; a transmission is one attempt to bring it there. Transmissions stand in the order of their
+//! sending, which is what RACK (RFC 8985) reasons about. Under [`Numbering::Fresh`] that order *is* the wire number;
+//! under [`Numbering::Reuse`] a second index leads from a wire number to its record.
+
+mod check;
+mod records;
+mod runs;
+mod transmissions;
+
+use core::ops::RangeInclusive;
+
+use crate::config::{Class, Config, Numbering};
+use crate::rate::Snapshot;
+use crate::ring::{OutOfMemory, Ring};
+use crate::time::Instant;
+
+pub(crate) use check::LogBroken;
+pub use records::RecordId;
+pub(crate) use transmissions::Transmission;
+
+use records::{Record, Records};
+use runs::{Closable, close_range};
+use transmissions::Transmissions;
+
+/// A minted number and the record it was minted for.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Number {
+    /// The number, or the first of its span.
+    pub number: u64,
+    /// The record that goes under it.
+    pub record: RecordId,
+}
+
+/// Why no number was minted. Nothing was changed.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The last number has been given away.
+    NumbersExhausted,
+    /// `max_records` records wait for acknowledgement.
+    LogFull,
+    /// The allocator refused.
+    OutOfMemory,
+    /// Under [`Numbering::Reuse`] every number must arrive, so nothing but [`Class::Reliable`] may have one, and never an
+    /// empty span.
+    NotRepeatable,
+}
+
+/// Why a record was not sent again. Nothing was changed.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum ResendError {
+    /// It was acknowledged, abandoned or split.
+    UnknownRecord,
+    /// Pings and probes are never sent again.
+    NotRepeatable,
+    /// The last number has been given away.
+    NumbersExhausted,
+    /// The allocator refused.
+    OutOfMemory,
+}
+
+/// Why a record was not split. Nothing was changed.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum SplitError {
+    /// It was acknowledged, abandoned or split before.
+    UnknownRecord,
+    /// Pings and probes are never sent again, so there is nothing to split; under [`Numbering::Reuse`] the head's span must
+    /// be given (`split_span`), and leave both halves at least one number.
+    NotRepeatable,
+    /// `max_records` records wait for acknowledgement.
+    LogFull,
+    /// The allocator refused.
+    OutOfMemory,
+}
+
+/// One newly acknowledged transmission.
+pub(crate) struct Delivered<'a> {
+    pub(crate) order: u64,
+    pub(crate) transmission: &'a Transmission,
+    /// It had been declared lost, in this episode of congestion.
+    pub(crate) was_lost: Option<u32>,
+    /// `Reuse`: the record had been sent before, so the acknowledgement may mean either transmission.
+    pub(crate) ambiguous: bool,
+    /// `Reuse`: the transmission before this one had been declared lost, in this episode of congestion.
+    pub(crate) previous_lost: Option<u32>,
+    /// Names the largest number of the acknowledgement.
+    pub(crate) largest: bool,
+}
+
+/// What was declared lost by one call.
+pub(crate) struct Lost<'a> {
+    pub(crate) order: u64,
+    pub(crate) transmission: &'a Transmission,
+    /// An acknowledged transmission lies between this one and the one shown before.
+    pub(crate) after_delivered: bool,
+}
+
+/// Under `Reuse`: which numbers a record has.
+#[derive(Debug)]
+struct Span {
+    start: u64,
+    end: u64,
+    record: RecordId,
+    /// Zero while the record waits.
+    closed: u32,
+}
+
+impl Closable for Span {
+    fn closed(&self) -> Option<u32> {
+        (self.closed != 0).then_some(self.closed)
+    }
+
+    fn close(&mut self, distance: u32) {
+        self.closed = distance.max(1);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SentLog<R> {
+    numbering: Numbering,
+    first_number: u64,
+    next_number: u64,
+    last_number: u64,
+    max_records: usize,
+    records: Records<R>,
+    transmissions: Transmissions,
+    spans: Ring<Span>,
+    /// Steps taken in acknowledgements: the work a peer can cause.
+    work: u64,
+}
+
+impl<R> SentLog<R> {
+    pub(crate) fn new(config: &Config) -> Self {
+        // Under `Fresh` the order of sending is the number.
+        let first_order = match config.numbering {
+            Numbering::Fresh => config.first_number,
+            Numbering::Reuse => 0,
+        };
+        SentLog {
+            numbering: config.numbering,
+            first_number: config.first_number,
+            next_number: config.first_number,
+            // The number after the last must exist, because "what was sent" is a half-open range.
+            last_number: config.last_number.min(u64::MAX.saturating_sub(1)),
+            max_records: config.max_records.max(1),
+            records: Records::new(),
+            transmissions: Transmissions::starting_at(first_order),
+            spans: Ring::starting_at(0),
+            work: 0,
+        }
+    }
+
+    /// Gives `span` consecutive numbers to a new record. P1: nothing else mints.
+    pub(crate) fn commit(
+        &mut self,
+        span: u64,
+        class: Class,
+        bytes: u32,
+        sent_at: Instant,
+        snapshot: Snapshot,
+        what: R,
+    ) -> Result<Number, CommitError> {
+        let reuse = self.numbering == Numbering::Reuse;
+        // Under `Fresh` a number is a transmission, so a span would leave holes that no transmission explains.
+        let span = if reuse { span } else { 1 };
+        let number = self.next_number;
+        let after = self
+            .after_minting(span)
+            .ok_or(CommitError::NumbersExhausted)?;
+        if span == 0 || (reuse && class != Class::Reliable) {
+            return Err(CommitError::NotRepeatable);
+        }
+        if self.is_full() {
+            return Err(CommitError::LogFull);
+        }
+        self.records
+            .reserve()
+            .map_err(|OutOfMemory| CommitError::OutOfMemory)?;
+        self.transmissions
+            .reserve()
+            .map_err(|OutOfMemory| CommitError::OutOfMemory)?;
+        if reuse {
+            self.spans
+                .reserve()
+                .map_err(|OutOfMemory| CommitError::OutOfMemory)?;
+        }
+        let order = self.transmissions.next();
+        let record = self
+            .records
+            .insert(class, order, number, what)
+            .map_err(|OutOfMemory| CommitError::OutOfMemory)?;
+        let pushed = self
+            .transmissions
+            .push(Transmission::new(sent_at, snapshot, record, bytes, class));
+        if pushed.is_err() {
+            self.records.remove(record);
+            return Err(CommitError::OutOfMemory);
+        }
+        if reuse {
+            let entry = Span {
+                start: number,
+                end: after,
+                record,
+                closed: 0,
+            };
+            // Room was reserved above.
+            let _ = self.spans.push(entry);
+        }
+        self.next_number = after;
+        Ok(Number { number, record })
+    }
+
+    /// Sends a record again; the number to send it under.
+    pub(crate) fn resend(
+        &mut self,
+        id: RecordId,
+        bytes: u32,
+        sent_at: Instant,
+        snapshot: Snapshot,
+    ) -> Result<u64, ResendError> {
+        let record = self.records.get(id).ok_or(ResendError::UnknownRecord)?;
+        if record.class != Class::Reliable {
+            return Err(ResendError::NotRepeatable);
+        }
+        let (latest, own_number) = (record.latest, record.number);
+        let (number, after) = match self.numbering {
+            Numbering::Fresh => (
+                self.next_number,
+                self.after_minting(1).ok_or(ResendError::NumbersExhausted)?,
+            ),
+            Numbering::Reuse => (own_number, self.next_number),
+        };
+        self.transmissions
+            .reserve()
+            .map_err(|OutOfMemory| ResendError::OutOfMemory)?;
+        let order = self
+            .transmissions
+            .push(Transmission::new(
+                sent_at,
+                snapshot,
+                id,
+                bytes,
+                Class::Reliable,
+            ))
+            .map_err(|OutOfMemory| ResendError::OutOfMemory)?;
+        if self.numbering == Numbering::Reuse {
+            // RFC 8985 6.1: a segment has one transmission time, that of its last transmission.
+            self.transmissions.void(latest);
+        }
+        self.next_number = after;
+        self.records.dequeue(id);
+        if let Some(record) = self.records.get_mut(id) {
+            // A half of a split record was not sent by itself yet.
+            record.resent |= latest != u64::MAX;
+            record.previous = if latest == u64::MAX { order } else { latest };
+            record.latest = order;
+        }
+        Ok(number)
+    }
+
+    /// Replaces a record by two. `head_span` is how many of its numbers the head keeps, under `Reuse`.
+    pub(crate) fn split(
+        &mut self,
+        id: RecordId,
+        head_span: u64,
+        head: R,
+        tail: R,
+    ) -> Result<(), SplitError> {
+        let record = self.records.get(id).ok_or(SplitError::UnknownRecord)?;
+        if record.class != Class::Reliable {
+            return Err(SplitError::NotRepeatable);
+        }
+        let (number, latest) = (record.number, record.latest);
+        let span = self.span_to_split(id, number, head_span)?;
+        if self.records.len() >= self.max_records.saturating_mul(2) {
+            return Err(SplitError::LogFull);
+        }
+        let tail_number = number.saturating_add(head_span);
+        let tail_id = self
+            .records
+            .insert_after(id, tail_number, tail)
+            .map_err(|OutOfMemory| SplitError::OutOfMemory)?;
+        let Ok(head_id) = self.records.insert_after(id, number, head) else {
+            self.records.remove(tail_id);
+            return Err(SplitError::OutOfMemory);
+        };
+        if let Some((at, end)) = span {
+            let entry = Span {
+                start: tail_number,
+                end,
+                record: tail_id,
+                closed: 0,
+            };
+            if self.spans.insert(at.saturating_add(1), entry).is_err() {
+                self.records.remove(tail_id);
+                self.records.remove(head_id);
+                return Err(SplitError::OutOfMemory);
+            }
+            if let Some(entry) = self.spans.get_mut(at) {
+                entry.end = tail_number;
+                entry.record = head_id;
+            }
+            // No acknowledgement can name that transmission any more.
+            self.transmissions.void(latest);
+        }
+        self.records.remove(id);
+        self.records.queue_first(tail_id);
+        self.records.queue_first(head_id);
+        Ok(())
+    }
+
+    /// Forgets the records for which `f` holds. Their transmissions stay in flight until the network has answered.
+    pub(crate) fn abandon(&mut self, mut f: impl FnMut(&R) -> bool) {
+        // Under `Reuse` an unacknowledged number would block all that follow.
+        if self.numbering == Numbering::Reuse {
+            return;
+        }
+        self.records.remove_where(|what| f(what));
+    }
+
+    /// Closes what the ranges name. `visit` sees each transmission that this acknowledges, with the record if it was
+    /// still waited for. An error changes nothing.
+    pub(crate) fn acknowledge(
+        &mut self,
+        largest: u64,
+        ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+        mut visit: impl FnMut(Delivered<'_>, Option<R>),
+    ) -> Result<(), NeverSent> {
+        // R3: nothing beyond what was transmitted is believed, and then nothing at all of it.
+        if largest >= self.next_number
+            || ranges.clone().any(|range| *range.end() >= self.next_number)
+        {
+            return Err(NeverSent);
+        }
+        for range in ranges {
+            self.work = self.work.saturating_add(1);
+            let (start, end) = range.into_inner();
+            if start <= end {
+                match self.numbering {
+                    Numbering::Fresh => self.acknowledge_fresh(start, end, largest, &mut visit),
+                    Numbering::Reuse => self.acknowledge_reused(start, end, largest, &mut visit),
+                }
+            }
+        }
+        self.transmissions.pop_closed();
+        while self
+            .spans
+            .front()
+            .is_some_and(|span| span.closed().is_some())
+        {
+            self.spans.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Declares in-flight transmissions lost, oldest first, as long as `verdict` says so. The first survivor's time is returned
+    /// if its order is below `below`. `verdict` gives the episode of congestion the loss belongs to.
+    pub(crate) fn lose_while(
+        &mut self,
+        below: u64,
+        mut verdict: impl FnMut(Lost<'_>) -> Option<u32>,
+    ) -> Option<Instant> {
+        while let Some(order) = self.transmissions.next_in_flight(below) {
+            let after_delivered = self.transmissions.delivered_since_loss();
+            let transmission = self.transmissions.get(order)?;
+            let record = transmission.record;
+            let Some(episode) = verdict(Lost {
+                order,
+                transmission,
+                after_delivered,
+            }) else {
+                return Some(transmission.sent_at);
+            };
+            self.transmissions.lose(order, episode);
+            lose_record(&mut self.records, record, order);
+        }
+        None
+    }
+
+    /// Forgets transmissions that were declared lost and sent before `before`, and more if there are too many.
+    pub(crate) fn trim(&mut self, before: Instant) {
+        self.transmissions
+            .trim(before, self.max_records.saturating_mul(2));
+    }
+
+    /// All in flight was sent on a path that is no longer used: it counts neither for nor against the new one.
+    pub(crate) fn leave_path(&mut self) {
+        self.transmissions.leave_path();
+    }
+
+    /// Gives memory back where nothing is stored.
+    pub(crate) fn release_memory(&mut self) {
+        self.records.release();
+        self.transmissions.release();
+        self.spans.release();
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.records.len() >= self.max_records
+            || self.transmissions.len() >= self.max_records.saturating_mul(2)
+            || self.spans.len() >= self.max_records.saturating_mul(2)
+    }
+
+    pub(crate) fn next_lost(&self) -> Option<(RecordId, &R)> {
+        self.records
+            .first_queued()
+            .map(|(id, record)| (id, &record.what))
+    }
+
+    /// The oldest reliable record that was not sent at or after `since`; the very oldest if all were.
+    pub(crate) fn probe_candidate(&self, since: u64) -> Option<(RecordId, &R)> {
+        let oldest = self.records.oldest()?;
+        let mut candidate = Some(oldest);
+        // A timeout sends two probes at most, so a look at three records finds one that was not sent just now.
+        for _ in 0..3 {
+            match candidate {
+                Some((id, record)) if record.latest >= since && record.latest != u64::MAX => {
+                    candidate = self.records.next_newer(id);
+                }
+                _ => break,
+            }
+        }
+        let (id, record) = candidate.unwrap_or(oldest);
+        Some((id, &record.what))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordId, &R)> {
+        self.records.iter().map(|(id, record)| (id, &record.what))
+    }
+
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    pub(crate) const fn next_order(&self) -> u64 {
+        self.transmissions.next()
+    }
+
+    pub(crate) const fn bytes_in_flight(&self) -> u64 {
+        self.transmissions.bytes_in_flight()
+    }
+
+    pub(crate) const fn packets_in_flight(&self) -> u64 {
+        self.transmissions.packets_in_flight()
+    }
+
+    pub(crate) fn oldest_in_flight(&self) -> Option<&Transmission> {
+        self.transmissions.oldest_in_flight()
+    }
+
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.records.reliable()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.records.queued()
+    }
+
+    pub(crate) const fn work(&self) -> u64 {
+        self.work
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.records
+            .memory()
+            .saturating_add(self.transmissions.memory())
+            .saturating_add(self.spans.memory())
+    }
+
+    fn after_minting(&self, span: u64) -> Option<u64> {
+        let after = self.next_number.checked_add(span)?;
+        (after.saturating_sub(1) <= self.last_number).then_some(after)
+    }
+
+    fn acknowledge_fresh(
+        &mut self,
+        start: u64,
+        end: u64,
+        largest: u64,
+        visit: &mut impl FnMut(Delivered<'_>, Option<R>),
+    ) {
+        let SentLog {
+            records,
+            transmissions,
+            work,
+            ..
+        } = self;
+        let steps = transmissions.deliver_range(
+            start,
+            end.saturating_add(1),
+            |order, transmission, was_lost| {
+                let record = records.remove(transmission.record);
+                let delivered = Delivered {
+                    order,
+                    transmission,
+                    was_lost,
+                    ambiguous: false,
+                    previous_lost: None,
+                    largest: order == largest,
+                };
+                visit(delivered, record.map(|record| record.what));
+            },
+        );
+        *work = work.saturating_add(steps);
+    }
+
+    fn acknowledge_reused(
+        &mut self,
+        start: u64,
+        end: u64,
+        largest: u64,
+        visit: &mut impl FnMut(Delivered<'_>, Option<R>),
+    ) {
+        let SentLog {
+            records,
+            transmissions,
+            spans,
+            work,
+            ..
+        } = self;
+        // Only records that are covered as a whole have arrived.
+        let from = partition(spans, |span| span.start < start);
+        let to = partition(spans, |span| span.end <= end.saturating_add(1));
+        let steps = close_range(spans, from, to, |_, span| {
+            let Some(record) = records.remove(span.record) else {
+                return;
+            };
+            let names_largest = span.start <= largest && largest < span.end;
+            deliver_record(transmissions, record, names_largest, visit);
+        });
+        *work = work.saturating_add(steps);
+    }
+
+    /// Where a record's span stands and where it ends, if `head_span` splits it. `None` under `Fresh`.
+    fn span_to_split(
+        &self,
+        id: RecordId,
+        number: u64,
+        head_span: u64,
+    ) -> Result<Option<(u64, u64)>, SplitError> {
+        if self.numbering == Numbering::Fresh {
+            return Ok(None);
+        }
+        let at = partition(&self.spans, |span| span.start < number);
+        let span = self
+            .spans
+            .get(at)
+            .filter(|span| span.record == id)
+            .ok_or(SplitError::UnknownRecord)?;
+        let length = span.end.saturating_sub(span.start);
+        if head_span == 0 || head_span >= length {
+            return Err(SplitError::NotRepeatable);
+        }
+        Ok(Some((at, span.end)))
+    }
+}
+
+/// A number was named that was never sent.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) struct NeverSent;
+
+fn deliver_record<R>(
+    transmissions: &mut Transmissions,
+    record: Record<R>,
+    largest: bool,
+    visit: &mut impl FnMut(Delivered<'_>, Option<R>),
+) {
+    let previous_lost = if record.previous == record.latest {
+        None
+    } else {
+        transmissions.take_lost(record.previous)
+    };
+    let (latest, ambiguous) = (record.latest, record.resent);
+    let mut what = Some(record.what);
+    transmissions.deliver_range(
+        latest,
+        latest.saturating_add(1),
+        |order, transmission, was_lost| {
+            let delivered = Delivered {
+                order,
+                transmission,
+                was_lost,
+                ambiguous,
+                previous_lost,
+                largest,
+            };
+            visit(delivered, what.take());
+        },
+    );
+    if let Some(what) = what {
+        // Its last transmission is no longer remembered; what arrived has arrived nevertheless.
+        let forgotten = Transmission::forgotten();
+        let delivered = Delivered {
+            order: 0,
+            transmission: &forgotten,
+            was_lost: None,
+            ambiguous: true,
+            previous_lost,
+            largest: false,
+        };
+        visit(delivered, Some(what));
+    }
+}
+
+/// A lost transmission concerns its record only if it was the last hope.
+fn lose_record<R>(records: &mut Records<R>, id: RecordId, order: u64) {
+    match records.get(id) {
+        Some(record) if record.latest != order => {}
+        Some(record) if record.class == Class::Reliable => records.queue_last(id),
+        Some(_) => {
+            records.remove(id);
+        }
+        None => {}
+    }
+}
+
+/// The first position whose span does not satisfy `before`; spans are sorted.
+fn partition(spans: &Ring<Span>, before: impl Fn(&Span) -> bool) -> u64 {
+    let (mut low, mut high) = (spans.first(), spans.next());
+    while low < high {
+        let middle = low.midpoint(high);
+        if spans.get(middle).is_some_and(&before) {
+            low = middle.saturating_add(1);
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

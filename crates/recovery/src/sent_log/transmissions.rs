@@ -1,0 +1,285 @@
+//! Transmissions in the order of their sending.
+
+use crate::config::Class;
+use crate::rate::Snapshot;
+use crate::ring::{OutOfMemory, Ring};
+use crate::time::Instant;
+
+use super::RecordId;
+use super::runs::{Closable, close_range};
+
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) enum State {
+    InFlight,
+    /// Declared lost, in this episode of congestion; a late acknowledgement may prove the contrary.
+    Lost {
+        episode: u32,
+    },
+    /// Acknowledged, or replaced; entries within this distance are closed too.
+    Closed {
+        distance: u32,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Transmission {
+    pub(crate) sent_at: Instant,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) record: RecordId,
+    pub(crate) bytes: u32,
+    pub(crate) state: State,
+    pub(crate) class: Class,
+    /// Sent on a path that is no longer used.
+    pub(crate) foreign: bool,
+}
+
+impl Transmission {
+    pub(crate) const fn new(
+        sent_at: Instant,
+        snapshot: Snapshot,
+        record: RecordId,
+        bytes: u32,
+        class: Class,
+    ) -> Self {
+        Transmission {
+            sent_at,
+            snapshot,
+            record,
+            bytes,
+            state: State::InFlight,
+            class,
+            foreign: false,
+        }
+    }
+
+    /// Stands for one that is remembered no longer.
+    pub(crate) const fn forgotten() -> Self {
+        let snapshot = Snapshot {
+            delivered: 0,
+            delivered_at: Instant::ZERO,
+            first_sent_at: Instant::ZERO,
+            app_limited: true,
+        };
+        let mut transmission =
+            Self::new(Instant::ZERO, snapshot, RecordId::NONE, 0, Class::Reliable);
+        transmission.foreign = true;
+        transmission
+    }
+
+    /// What it takes of the congestion window while in flight.
+    fn charge(&self) -> u64 {
+        if self.foreign {
+            0
+        } else {
+            u64::from(self.bytes)
+        }
+    }
+}
+
+impl Closable for Transmission {
+    fn closed(&self) -> Option<u32> {
+        match self.state {
+            State::Closed { distance } => Some(distance),
+            State::InFlight | State::Lost { .. } => None,
+        }
+    }
+
+    fn close(&mut self, distance: u32) {
+        self.state = State::Closed { distance };
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Transmissions {
+    ring: Ring<Transmission>,
+    /// Below it nothing is in flight. Losses are declared in the order of sending, so a cursor is all the list it takes.
+    cursor: u64,
+    bytes_in_flight: u64,
+    packets_in_flight: u64,
+    /// An acknowledged one was passed since the last loss.
+    delivered_since_loss: bool,
+}
+
+impl Transmissions {
+    pub(crate) const fn starting_at(order: u64) -> Self {
+        Transmissions {
+            ring: Ring::starting_at(order),
+            cursor: order,
+            bytes_in_flight: 0,
+            packets_in_flight: 0,
+            delivered_since_loss: true,
+        }
+    }
+
+    pub(crate) const fn next(&self) -> u64 {
+        self.ring.next()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    pub(crate) const fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
+    pub(crate) const fn packets_in_flight(&self) -> u64 {
+        self.packets_in_flight
+    }
+
+    pub(crate) fn get(&self, order: u64) -> Option<&Transmission> {
+        self.ring.get(order)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Transmission)> {
+        self.ring.iter()
+    }
+
+    pub(crate) const fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    pub(crate) fn reserve(&mut self) -> Result<(), OutOfMemory> {
+        self.ring.reserve()
+    }
+
+    pub(crate) fn push(&mut self, transmission: Transmission) -> Result<u64, OutOfMemory> {
+        let charge = transmission.charge();
+        let order = self.ring.push(transmission)?;
+        self.bytes_in_flight = self.bytes_in_flight.saturating_add(charge);
+        self.packets_in_flight = self.packets_in_flight.saturating_add(1);
+        Ok(order)
+    }
+
+    /// Closes what is open at `from..to` and shows it, with the episode if it had been declared lost. Returns the steps taken.
+    pub(crate) fn deliver_range(
+        &mut self,
+        from: u64,
+        to: u64,
+        mut visit: impl FnMut(u64, &Transmission, Option<u32>),
+    ) -> u64 {
+        let Transmissions {
+            ring,
+            bytes_in_flight,
+            packets_in_flight,
+            delivered_since_loss,
+            ..
+        } = self;
+        close_range(ring, from, to, |order, transmission| {
+            let was_lost = match transmission.state {
+                State::Lost { episode } => {
+                    *delivered_since_loss = true;
+                    Some(episode)
+                }
+                State::InFlight | State::Closed { .. } => {
+                    *bytes_in_flight = bytes_in_flight.saturating_sub(transmission.charge());
+                    *packets_in_flight = packets_in_flight.saturating_sub(1);
+                    None
+                }
+            };
+            visit(order, transmission, was_lost);
+        })
+    }
+
+    /// The oldest in flight below `below`.
+    pub(crate) fn next_in_flight(&mut self, below: u64) -> Option<u64> {
+        if self.cursor < self.ring.first() {
+            // What left the ring from in front of the cursor was acknowledged.
+            self.delivered_since_loss = true;
+            self.cursor = self.ring.first();
+        }
+        while self.cursor < below {
+            match self.ring.get(self.cursor)?.state {
+                State::InFlight => return Some(self.cursor),
+                State::Closed { .. } => self.delivered_since_loss = true,
+                State::Lost { .. } => {}
+            }
+            self.cursor = self.cursor.saturating_add(1);
+        }
+        None
+    }
+
+    pub(crate) const fn delivered_since_loss(&self) -> bool {
+        self.delivered_since_loss
+    }
+
+    pub(crate) fn oldest_in_flight(&self) -> Option<&Transmission> {
+        (self.cursor.max(self.ring.first())..self.ring.next())
+            .filter_map(|order| self.ring.get(order))
+            .find(|transmission| transmission.state == State::InFlight)
+    }
+
+    pub(crate) fn lose(&mut self, order: u64, episode: u32) {
+        if let Some(transmission) = self.ring.get_mut(order)
+            && transmission.state == State::InFlight
+        {
+            transmission.state = State::Lost { episode };
+            self.delivered_since_loss = false;
+            let charge = transmission.charge();
+            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(charge);
+            self.packets_in_flight = self.packets_in_flight.saturating_sub(1);
+        }
+    }
+
+    /// Another transmission replaces this one while it is in flight. One that was declared lost stays remembered.
+    pub(crate) fn void(&mut self, order: u64) {
+        if let Some(transmission) = self.ring.get_mut(order)
+            && transmission.state == State::InFlight
+        {
+            transmission.close(1);
+            let charge = transmission.charge();
+            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(charge);
+            self.packets_in_flight = self.packets_in_flight.saturating_sub(1);
+        }
+        self.pop_closed();
+    }
+
+    /// The episode in which this one was declared lost; it is closed then.
+    pub(crate) fn take_lost(&mut self, order: u64) -> Option<u32> {
+        let transmission = self.ring.get_mut(order)?;
+        let State::Lost { episode } = transmission.state else {
+            return None;
+        };
+        transmission.close(1);
+        Some(episode)
+    }
+
+    pub(crate) fn leave_path(&mut self) {
+        for order in self.cursor.max(self.ring.first())..self.ring.next() {
+            if let Some(transmission) = self.ring.get_mut(order) {
+                transmission.foreign = true;
+            }
+        }
+        self.bytes_in_flight = 0;
+    }
+
+    pub(crate) fn pop_closed(&mut self) {
+        while self
+            .ring
+            .front()
+            .is_some_and(|transmission| transmission.closed().is_some())
+        {
+            self.ring.pop_front();
+        }
+    }
+
+    pub(crate) fn trim(&mut self, before: Instant, bound: usize) {
+        while let Some(transmission) = self.ring.front() {
+            let crowded = self.ring.len() >= bound;
+            match transmission.state {
+                State::Closed { .. } => {}
+                State::Lost { .. } if transmission.sent_at < before || crowded => {}
+                State::Lost { .. } | State::InFlight => break,
+            }
+            self.ring.pop_front();
+        }
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.ring.release();
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.ring.memory()
+    }
+}
