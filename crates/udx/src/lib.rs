@@ -4,4 +4,6 @@
 
 extern crate alloc;
 
+#[allow(dead_code, unused_imports)] // Until the connection uses it.
+mod stream;
 pub mod wire;

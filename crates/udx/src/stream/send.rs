@@ -1,0 +1,423 @@
+//! The sending half of a stream. RFC 9000 3.1, as far as UDX 8 has it.
+
+use core::ops::Range;
+use core::time::Duration;
+
+use bytes::{Buf, Bytes};
+use gapless_recovery::Instant;
+use gapless_seq::{Wire32, invariant};
+
+use super::send_buffer::SendBuffer;
+use super::{INITIAL_LIMIT, MAX_PIECE, MAX_POSITION, position, size};
+
+/// How long after the first STREAM_DATA_BLOCKED the second follows. UDX D13: 250 to 500 ms.
+const FIRST_BLOCKED_REPEAT: Duration = Duration::from_millis(250);
+
+/// How long after each further one the next follows. UDX D13.
+const BLOCKED_REPEAT: Duration = Duration::from_millis(500);
+
+/// What one STREAM frame says: a record, which is sent again as it is, whatever was written or acknowledged
+/// since (V1). The bytes stay in the stream's buffer until a number of the record is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Piece {
+    /// Position of the first byte.
+    pub(crate) offset: u64,
+    /// Bytes.
+    pub(crate) len: u16,
+    /// Opens the stream.
+    pub(crate) syn: bool,
+    /// Ends the stream: `offset + len` is the final size.
+    pub(crate) fin: bool,
+}
+
+impl Piece {
+    /// The positions of its bytes.
+    pub(crate) fn range(&self) -> Range<u64> {
+        self.offset..self.end()
+    }
+
+    /// One past its last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.len))
+    }
+}
+
+/// What an acknowledged piece changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Acked {
+    /// Bytes at the front of the buffer that were let go.
+    pub(crate) freed: u64,
+    /// A write was blocked, and there is room again.
+    pub(crate) writable: bool,
+    /// By this piece all bytes and the FIN are acknowledged.
+    pub(crate) completed: bool,
+}
+
+/// Why nothing was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WriteError {
+    /// The buffer is full.
+    Blocked,
+    /// This side has finished or reset the stream.
+    Finished,
+    /// The peer does not want the stream, by RESET_STREAM or STOP_SENDING with this code.
+    Reset(u32),
+    /// The stream has all the bytes that a stream can have (V14).
+    TooLong,
+    /// The allocator refused.
+    OutOfMemory,
+}
+
+/// Why a stream cannot be finished.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FinishError {
+    /// It was already, or this side has reset it.
+    Finished,
+    /// The peer does not want the stream, by RESET_STREAM or STOP_SENDING with this code.
+    Reset(u32),
+}
+
+/// Where the half stands. RFC 9000 3.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SendState {
+    /// Nothing was sent yet.
+    Ready,
+    /// Something was sent, the FIN not.
+    Sending,
+    /// The FIN was sent, not all of it is acknowledged.
+    FinSent,
+    /// All bytes and the FIN are acknowledged.
+    Acknowledged,
+    /// Given up by this side with this code.
+    Reset(u32),
+    /// Given up by the peer with this code.
+    Stopped(u32),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Syn {
+    /// Goes with the next piece.
+    Needed,
+    Sent,
+    /// The peer knows the stream: it has opened it, or acknowledged that we did.
+    Known,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fin {
+    /// More may be written.
+    Open,
+    /// All is written.
+    Wanted,
+    Sent,
+    Acked,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum GivenUp {
+    Here(u32),
+    ByPeer(u32),
+}
+
+/// The bytes written and not yet acknowledged, what of them was sent, and how far the peer lets us go.
+///
+/// The first transmission of each byte is taken from [`next`](Self::next); what is lost is sent again by its
+/// [`Piece`], which is always still in the buffer while it is unacknowledged.
+#[derive(Debug)]
+pub(crate) struct SendHalf {
+    buffer: SendBuffer,
+    /// One past the last byte sent.
+    sent: u64,
+    limit: u64,
+    syn: Syn,
+    fin: Fin,
+    given_up: Option<GivenUp>,
+    /// A write was refused; the capacity that it named.
+    wants_room: Option<u64>,
+    /// When STREAM_DATA_BLOCKED is to be said again; `None` while it was not said.
+    blocked_repeat: Option<Instant>,
+}
+
+impl SendHalf {
+    /// A half that has sent nothing. `needs_syn`: this side opens the stream, so its first piece carries
+    /// SYN; otherwise the peer has opened it.
+    pub(crate) fn new(needs_syn: bool) -> Self {
+        Self {
+            buffer: SendBuffer::new(),
+            sent: 0,
+            limit: INITIAL_LIMIT,
+            syn: if needs_syn { Syn::Needed } else { Syn::Known },
+            fin: Fin::Open,
+            given_up: None,
+            wants_room: None,
+            blocked_repeat: None,
+        }
+    }
+
+    /// Takes from the front of `data` what fits into `capacity` bytes of written and unacknowledged ones; no
+    /// copy of writes of 1 KiB and more. Returns how many bytes it took: at least one, or `data` was empty.
+    ///
+    /// After `Blocked`, [`Acked::writable`] tells once when it is worth another try.
+    pub(crate) fn write(&mut self, data: &mut Bytes, capacity: u64) -> Result<usize, WriteError> {
+        match self.given_up {
+            Some(GivenUp::Here(_)) => return Err(WriteError::Finished),
+            Some(GivenUp::ByPeer(code)) => return Err(WriteError::Reset(code)),
+            None if self.fin != Fin::Open => return Err(WriteError::Finished),
+            None => {}
+        }
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let possible = MAX_POSITION.saturating_sub(self.buffer.end());
+        if possible == 0 {
+            return Err(WriteError::TooLong);
+        }
+        let room = capacity.saturating_sub(self.buffer.len());
+        if room == 0 {
+            self.wants_room = Some(capacity);
+            return Err(WriteError::Blocked);
+        }
+        let len = data.len().min(size(room.min(possible)));
+        self.buffer
+            .push(data.slice(..len))
+            .map_err(|_| WriteError::OutOfMemory)?;
+        data.advance(len);
+        Ok(len)
+    }
+
+    /// All is written: the FIN follows the last byte.
+    pub(crate) fn finish(&mut self) -> Result<(), FinishError> {
+        match self.given_up {
+            Some(GivenUp::Here(_)) => Err(FinishError::Finished),
+            Some(GivenUp::ByPeer(code)) => Err(FinishError::Reset(code)),
+            None if self.fin != Fin::Open => Err(FinishError::Finished),
+            None => {
+                self.fin = Fin::Wanted;
+                Ok(())
+            }
+        }
+    }
+
+    /// The next piece that was never sent, with at most `max_payload` bytes. Pure: it is sent when
+    /// [`on_sent`](Self::on_sent) says so, and asking again gives the same until then.
+    pub(crate) fn next(&self, max_payload: usize) -> Option<Piece> {
+        if self.given_up.is_some() {
+            return None;
+        }
+        let len = self
+            .unsent()
+            .min(self.credit())
+            .min(position(max_payload.min(MAX_PIECE)));
+        let syn = self.syn == Syn::Needed;
+        // V12, D22: a FIN ahead of the frame that opens the stream is forgotten by Go and JavaScript peers.
+        let fin =
+            self.fin == Fin::Wanted && len == self.unsent() && (syn || self.syn == Syn::Known);
+        (len > 0 || syn || fin).then_some(Piece {
+            offset: self.sent,
+            len: u16::try_from(len).unwrap_or(u16::MAX),
+            syn,
+            fin,
+        })
+    }
+
+    /// Whether [`next`](Self::next) has a piece.
+    pub(crate) fn has_next(&self) -> bool {
+        self.next(1).is_some()
+    }
+
+    /// A piece from [`next`](Self::next) has got its number.
+    pub(crate) fn on_sent(&mut self, piece: &Piece) {
+        invariant!(
+            piece.offset == self.sent,
+            return,
+            "{piece:?} at {}",
+            self.sent
+        );
+        invariant!(
+            piece.end() <= self.limit,
+            return,
+            "{piece:?} to {}",
+            self.limit
+        );
+        self.sent = piece.end();
+        if piece.syn {
+            self.syn = Syn::Sent;
+        }
+        if piece.fin {
+            self.fin = Fin::Sent;
+        }
+    }
+
+    /// Fills `target`, of the length of a piece, with its bytes. False if they are not held, which is true of
+    /// acknowledged pieces and streams given up only.
+    pub(crate) fn copy_to(&mut self, offset: u64, target: &mut [u8]) -> bool {
+        self.buffer.copy_to(offset, target)
+    }
+
+    /// A number of the piece's record was acknowledged.
+    pub(crate) fn on_acked(&mut self, piece: &Piece) -> Acked {
+        if self.given_up.is_some() {
+            return Acked::default();
+        }
+        let before = self.is_acknowledged();
+        if piece.syn {
+            self.syn = Syn::Known;
+        }
+        if piece.fin {
+            self.fin = Fin::Acked;
+        }
+        let freed = self.buffer.on_acked(piece.range());
+        let writable = self.has_room_again();
+        if writable {
+            self.wants_room = None;
+        }
+        Acked {
+            freed,
+            writable,
+            completed: !before && self.is_acknowledged(),
+        }
+    }
+
+    /// The piece cut in two, for a path that has become too small for it; `None` if `head` bytes leave
+    /// nothing for one of them. The caller must no longer count acknowledgements of the piece's old
+    /// numbers (UDX 9).
+    ///
+    /// A FIN that went with SYN does not go with the tail (V12): it becomes unsent and comes by
+    /// [`next`](Self::next) when the SYN is acknowledged.
+    pub(crate) fn split(&mut self, piece: &Piece, head: u16) -> Option<(Piece, Piece)> {
+        let tail = piece.len.checked_sub(head).filter(|tail| *tail > 0)?;
+        if head == 0 {
+            return None;
+        }
+        let delayed = piece.fin && piece.syn && self.syn != Syn::Known;
+        if delayed && self.fin == Fin::Sent {
+            self.fin = Fin::Wanted;
+        }
+        let first = Piece {
+            len: head,
+            fin: false,
+            ..*piece
+        };
+        let second = Piece {
+            offset: first.end(),
+            len: tail,
+            syn: false,
+            fin: piece.fin && !delayed,
+        };
+        Some((first, second))
+    }
+
+    /// WINDOW_UPDATE came: the limit is the candidate nearest to the one held, and only grows. Whether it grew.
+    pub(crate) fn on_limit(&mut self, limit: Wire32) -> bool {
+        // UDX 10.1
+        let limit = limit.expand(self.limit);
+        let grew = limit > self.limit;
+        if grew {
+            self.limit = limit;
+            self.blocked_repeat = None;
+        }
+        grew
+    }
+
+    /// The position that the peer lets us reach.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether there are bytes to send and no credit for any.
+    pub(crate) fn is_blocked_by_limit(&self) -> bool {
+        self.given_up.is_none() && self.unsent() > 0 && self.credit() == 0
+    }
+
+    /// Whether STREAM_DATA_BLOCKED is to be sent now: at once when blocked, then after 250 ms and every
+    /// 500 ms (D13).
+    pub(crate) fn is_blocked_due(&self, now: Instant) -> bool {
+        self.is_blocked_by_limit() && self.blocked_repeat.is_none_or(|at| at <= now)
+    }
+
+    /// The limit to name in STREAM_DATA_BLOCKED, if one is due; it counts as sent.
+    pub(crate) fn take_blocked(&mut self, now: Instant) -> Option<u64> {
+        if !self.is_blocked_due(now) {
+            return None;
+        }
+        let pause = match self.blocked_repeat {
+            None => FIRST_BLOCKED_REPEAT,
+            Some(_) => BLOCKED_REPEAT,
+        };
+        self.blocked_repeat = Some(now.saturating_add(pause));
+        Some(self.limit)
+    }
+
+    /// When the next STREAM_DATA_BLOCKED is due; `None` while not blocked, and while the first is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.blocked_repeat.filter(|_| self.is_blocked_by_limit())
+    }
+
+    /// This side gives the stream up. Returns whether the peer must be told: not if it has everything,
+    /// or was told already.
+    pub(crate) fn reset(&mut self, code: u32) -> bool {
+        self.give_up(GivenUp::Here(code))
+    }
+
+    /// RESET_STREAM or STOP_SENDING came. Returns whether the half was given up by it; to STOP_SENDING the
+    /// answer then is RESET_STREAM with the same code (UDX 8.4).
+    pub(crate) fn on_refused(&mut self, code: u32) -> bool {
+        self.give_up(GivenUp::ByPeer(code))
+    }
+
+    /// Where the half stands.
+    pub(crate) fn state(&self) -> SendState {
+        match self.given_up {
+            Some(GivenUp::Here(code)) => SendState::Reset(code),
+            Some(GivenUp::ByPeer(code)) => SendState::Stopped(code),
+            None if self.is_acknowledged() => SendState::Acknowledged,
+            None if matches!(self.fin, Fin::Sent | Fin::Acked) => SendState::FinSent,
+            None if self.sent == 0 && self.syn != Syn::Sent => SendState::Ready,
+            None => SendState::Sending,
+        }
+    }
+
+    /// Whether all bytes and the FIN are acknowledged.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.fin == Fin::Acked && self.buffer.is_empty()
+    }
+
+    /// Whether nothing is left to send or to wait for.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.given_up.is_some() || self.is_acknowledged()
+    }
+
+    /// Bytes written and never sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.buffer.end().saturating_sub(self.sent)
+    }
+
+    /// The bytes written and not yet acknowledged.
+    pub(crate) fn buffer(&self) -> &SendBuffer {
+        &self.buffer
+    }
+
+    fn credit(&self) -> u64 {
+        self.limit.saturating_sub(self.sent)
+    }
+
+    /// Not at each acknowledgement, which would wake the writer for every other packet: at an eighth of the
+    /// capacity, or when it alone holds the stream up.
+    fn has_room_again(&self) -> bool {
+        self.wants_room.is_some_and(|capacity| {
+            let room = capacity.saturating_sub(self.buffer.len());
+            room > 0 && (room >= capacity >> 3 || self.unsent() == 0)
+        })
+    }
+
+    fn give_up(&mut self, by: GivenUp) -> bool {
+        let applies = self.given_up.is_none() && !self.is_acknowledged();
+        if applies {
+            self.given_up = Some(by);
+            self.buffer.discard();
+            self.wants_room = None;
+            self.blocked_repeat = None;
+        }
+        applies
+    }
+}

@@ -1,0 +1,1 @@
+//! What the two halves are held to: models, small worlds tried out whole, and bounds.
