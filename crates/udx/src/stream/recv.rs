@@ -105,6 +105,16 @@ impl RecvHalf {
         }
     }
 
+    /// A half whose bytes below `position` were received and read.
+    #[cfg(test)]
+    pub(crate) fn at(config: &WindowConfig, position: u64) -> Self {
+        Self {
+            buffer: RecvBuffer::at(position),
+            window: ReceiveWindow::at(config, position),
+            ..Self::new(config)
+        }
+    }
+
     /// Takes a STREAM frame's content. After an error the stream is as before.
     pub(crate) fn on_data(
         &mut self,

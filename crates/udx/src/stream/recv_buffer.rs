@@ -83,6 +83,17 @@ impl RecvBuffer {
         Self::default()
     }
 
+    /// An empty buffer that has already handed out everything below `position`.
+    #[cfg(test)]
+    pub(crate) fn at(position: u64) -> Self {
+        Self {
+            consumed: position,
+            edge: position,
+            highest: position,
+            ..Self::default()
+        }
+    }
+
     /// Stores what of `data` is new and returns how many bytes that is. A refused frame changes nothing.
     /// A frame at [`edge`](Self::edge) is never too fragmented (R16).
     pub(crate) fn insert(&mut self, offset: u64, data: &[u8]) -> Result<u64, Refused> {

@@ -154,6 +154,17 @@ impl SendHalf {
         }
     }
 
+    /// A half that is known to the peer and whose bytes below `position` are acknowledged.
+    #[cfg(test)]
+    pub(crate) fn at(position: u64) -> Self {
+        Self {
+            buffer: SendBuffer::at(position),
+            sent: position,
+            limit: position.saturating_add(INITIAL_LIMIT),
+            ..Self::new(false)
+        }
+    }
+
     /// Takes from the front of `data` what fits into `capacity` bytes of written and unacknowledged ones; no
     /// copy of writes of 1 KiB and more. Returns how many bytes it took: at least one, or `data` was empty.
     ///

@@ -60,6 +60,16 @@ impl SendBuffer {
         Self::default()
     }
 
+    /// An empty buffer of which everything below `position` is acknowledged.
+    #[cfg(test)]
+    pub(crate) fn at(position: u64) -> Self {
+        Self {
+            start: position,
+            end: position,
+            ..Self::default()
+        }
+    }
+
     /// Appends.
     pub(crate) fn push(&mut self, bytes: Bytes) -> Result<(), OutOfMemory> {
         let len = bytes.len();

@@ -96,6 +96,16 @@ impl ReceiveWindow {
         }
     }
 
+    /// A window of 64 KiB of a stream whose bytes below `position` were received and consumed.
+    #[cfg(test)]
+    pub(crate) fn at(config: &WindowConfig, position: u64) -> Self {
+        Self {
+            limit: position.saturating_add(INITIAL_LIMIT),
+            highest: position,
+            ..Self::new(config)
+        }
+    }
+
     /// The highest position that was promised.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
