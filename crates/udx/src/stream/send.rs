@@ -49,6 +49,9 @@ pub(crate) struct Acked {
     pub(crate) freed: u64,
     /// A write was blocked, and there is room again.
     pub(crate) writable: bool,
+    /// By this piece the peer is known to have the stream that this side opens. (D19: a Dart peer drops
+    /// what else came with the opening packet, so it is time to say the limit again.)
+    pub(crate) opened: bool,
     /// By this piece all bytes and the FIN are acknowledged.
     pub(crate) completed: bool,
 }
@@ -271,6 +274,7 @@ impl SendHalf {
             return Acked::default();
         }
         let before = self.is_acknowledged();
+        let opened = piece.syn && self.syn != Syn::Known;
         if piece.syn {
             self.syn = Syn::Known;
         }
@@ -285,6 +289,7 @@ impl SendHalf {
         Acked {
             freed,
             writable,
+            opened,
             completed: !before && self.is_acknowledged(),
         }
     }
@@ -426,6 +431,7 @@ impl SendHalf {
         if applies {
             self.given_up = Some(by);
             self.buffer.discard();
+            self.sent = self.buffer.end();
             self.wants_room = None;
             self.blocked_repeat = None;
         }

@@ -79,7 +79,8 @@ fn no_fin_before_the_stream_is_known() {
         !half.has_next(),
         "the data's packet says nothing of the opening one"
     );
-    half.on_acked(&opening.unwrap());
+    assert!(half.on_acked(&opening.unwrap()).opened);
+    assert!(!half.on_acked(&opening.unwrap()).opened, "twice");
     assert_eq!(send(&mut half, 100), piece(150, 0, "F"));
     assert_eq!(send(&mut half, 100), None);
 }
@@ -202,11 +203,11 @@ fn says_that_it_is_blocked() {
     assert_eq!(half.next_deadline(), Some(ms(1300)));
     half.on_limit(Wire32::truncate(65_600));
     assert_eq!(
-        (half.next_deadline(), half.take_blocked(ms(1300))),
+        (half.next_deadline(), half.take_blocked(ms(900))),
         (None, None)
     );
     while send(&mut half, 1372).is_some() {}
-    assert_eq!(half.take_blocked(ms(1301)), Some(65_600));
+    assert_eq!(half.take_blocked(ms(901)), Some(65_600), "at once again");
     half.reset(1);
     assert_eq!(
         (half.next_deadline(), half.take_blocked(ms(9000))),
@@ -262,7 +263,7 @@ fn giving_up_lets_everything_go() {
     let sent = send(&mut half, 1000).unwrap();
     half.finish().unwrap();
     assert!(half.on_refused(3));
-    assert_eq!(half.buffer().memory(), 0);
+    assert_eq!((half.buffer().memory(), half.unsent()), (0, 0));
     assert_eq!(half.next(1000), None);
     assert_eq!(half.on_acked(&sent), Acked::default());
     assert!(half.is_finished() && !half.is_acknowledged());

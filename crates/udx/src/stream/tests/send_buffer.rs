@@ -116,6 +116,10 @@ fn small_writes_cost_a_bounded_multiple() {
     let mut target = vec![0; 100_000];
     assert!(bytewise.copy_to(0, &mut target));
     assert_eq!(target, bytes(0..100_000));
+    // They are let go as they are acknowledged, not all at the end.
+    let before = bytewise.memory();
+    bytewise.on_acked(0..50_000);
+    assert!(bytewise.memory() < before - 50_000 + 16_384);
 
     let mut mixed = SendBuffer::new();
     for _ in 0..100 {
