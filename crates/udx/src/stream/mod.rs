@@ -26,7 +26,7 @@ pub(crate) const INITIAL_LIMIT: u64 = 65_536;
 
 /// No stream goes beyond this position: JavaScript peers hold 64 bit fields in doubles and drop the
 /// packet of a larger one. UDX 2.3, V14.
-pub(crate) const MAX_POSITION: u64 = 0x1f_ffff_ffff_ffff;
+pub(crate) const MAX_POSITION: u64 = crate::wire::MAX_VALUE;
 
 /// The longest piece of a stream in one frame, in bytes: the length field has 16 bits. UDX 2.3.
 pub(crate) const MAX_PIECE: usize = 65_535;

@@ -64,11 +64,12 @@ pub(crate) struct RecvBuffer {
 
 /// The most bytes of memory that a buffer takes, handed out blocks aside, when nothing more than `span`
 /// bytes beyond the consumed ones is ever inserted: the blocks (`span` and at most one more), 8 KiB for
-/// the runs and the index of blocks, which is at most 1/256 of the span.
+/// the runs and the index of blocks, which is at most 1/256 of that.
 pub(crate) fn memory_bound(span: u64) -> usize {
     let blocks = size(span >> BLOCK_BITS).saturating_add(2);
+    // A queue that is full doubles, and it may be one place short of full.
     let index = blocks
-        .next_power_of_two()
+        .saturating_mul(2)
         .max(4)
         .saturating_mul(mem::size_of::<BytesMut>());
     blocks
@@ -196,7 +197,10 @@ impl RecvBuffer {
         let Some(block) = self.blocks.get_mut(block_index(self.consumed, self.edge)) else {
             return false;
         };
-        let fits = block.capacity().saturating_sub(block.len()) >= data.len();
+        // A vector may have got more memory than asked for: the block ends where its positions do.
+        let until_block_end = size(block_end(self.edge).saturating_sub(self.edge));
+        let room = block.capacity().saturating_sub(block.len());
+        let fits = room.min(until_block_end) >= data.len();
         if fits {
             block.extend_from_slice(data);
         }
