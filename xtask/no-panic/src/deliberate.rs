@@ -1,8 +1,7 @@
 //! Functions that panic, each in another way. The inspection must name every one.
 
-use core::cell::RefCell;
-extern crate alloc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 #[unsafe(no_mangle)]
 fn deliberate_index(at: usize) -> u8 {

@@ -6,11 +6,14 @@
 //! public function of the engines is missing here is checked by name.
 #![no_std]
 
+extern crate alloc;
+
 use core::alloc::{GlobalAlloc, Layout};
 use core::panic::PanicInfo;
 
 #[cfg(feature = "deliberate")]
 mod deliberate;
+mod recovery;
 mod seq;
 mod udx_wire;
 

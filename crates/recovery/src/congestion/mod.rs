@@ -5,7 +5,7 @@ mod hystart;
 mod new_reno;
 
 use alloc::boxed::Box;
-use core::fmt::Debug;
+use core::fmt;
 use core::time::Duration;
 
 use crate::config::{Algorithm, Config};
@@ -59,7 +59,9 @@ pub struct Congestion {
 ///
 /// It is told of episodes, not of single losses: the recovery engine decides what belongs together, runs proportional
 /// rate reduction, and notices when an episode was an error.
-pub trait Controller: Debug + Send + Sync {
+///
+/// It is not `Debug`: that would put formatting, which can panic, into each table of methods and so into every kernel.
+pub trait Controller: Send + Sync {
     /// A packet left. `in_flight` is the amount without it.
     fn on_sent(&mut self, now: Instant, bytes: u64, in_flight: u64);
     /// Packets were acknowledged.
@@ -93,7 +95,6 @@ pub trait Controller: Debug + Send + Sync {
 }
 
 /// The built-in ones by value, so that a connection allocates nothing for its controller.
-#[derive(Debug)]
 pub(crate) enum Control {
     Cubic(Cubic),
     NewReno(NewReno),
@@ -139,6 +140,19 @@ impl Control {
             Control::Cubic(cubic) => cubic.on_sent(now, bytes, in_flight),
             Control::NewReno(new_reno) => new_reno.on_sent(now, bytes, in_flight),
             Control::Custom(custom) => custom.on_sent(now, bytes, in_flight),
+        }
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Control::Cubic(cubic) => cubic.fmt(f),
+            Control::NewReno(new_reno) => new_reno.fmt(f),
+            Control::Custom(custom) => f
+                .debug_struct("Custom")
+                .field("window", &custom.window())
+                .finish_non_exhaustive(),
         }
     }
 }

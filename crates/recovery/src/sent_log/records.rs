@@ -113,9 +113,10 @@ impl<R> Records<R> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordId, &Record<R>)> {
-        self.slots.iter().enumerate().filter_map(|(slot, entry)| {
+        // Not `enumerate`, whose counter could overflow for all that the compiler knows.
+        (0..NIL).zip(&self.slots).filter_map(|(slot, entry)| {
             let id = RecordId {
-                slot: narrow(wide(slot)),
+                slot,
                 generation: entry.generation,
             };
             Some((id, entry.record.as_ref()?))

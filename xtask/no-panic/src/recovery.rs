@@ -1,0 +1,207 @@
+//! The public functions of `gapless-recovery`, for a small copied payload as UDX has it and for one that
+//! owns memory. The state behind `&mut` is unknown to the compiler, too.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hint::black_box;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+use gapless_recovery::{
+    Class, Config, Controller, Cubic, Instant, NewReno, Number, RateSample, RecordId, Recovery, Rtt,
+};
+
+/// What a packet of UDX carried.
+#[derive(Clone, Copy)]
+struct Piece {
+    _stream: u32,
+    _offset: u64,
+    _len: u16,
+    _flags: u8,
+}
+
+#[unsafe(no_mangle)]
+fn recovery_time(now: Instant, then: Instant, nanos: u64, duration: Duration) {
+    black_box((Instant::from_nanos(nanos), now.as_nanos()));
+    black_box((now.saturating_add(duration), now.saturating_sub(duration)));
+    black_box((
+        now.saturating_duration_since(then),
+        now + duration,
+        now - duration,
+    ));
+}
+
+#[unsafe(no_mangle)]
+fn recovery_values(rtt: &Rtt, rate: &RateSample) {
+    black_box((
+        rtt.latest(),
+        rtt.smoothed(),
+        rtt.variation(),
+        rtt.min(),
+        rtt.samples(),
+    ));
+    black_box(rate.bytes_per_second());
+}
+
+#[unsafe(no_mangle)]
+fn recovery_controllers(config: &Config) -> (Cubic, NewReno) {
+    (Cubic::new(config), NewReno::new(config))
+}
+
+macro_rules! recovery {
+    ($($name:ident: $piece:ty,)+) => {
+        $(mod $name {
+            use super::*;
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_new"))]
+            fn new(config: &Config, now: Instant) -> Recovery<$piece> {
+                Recovery::new(config, now)
+            }
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_with_controller"))]
+            fn with_controller(
+                config: &Config,
+                now: Instant,
+                controller: Box<dyn Controller>,
+            ) -> Recovery<$piece> {
+                Recovery::with_controller(config, now, controller)
+            }
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_questions"))]
+            fn questions(recovery: &Recovery<$piece>, now: Instant, bytes: u32) {
+                super::questions(recovery, now, bytes);
+            }
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_send"))]
+            fn send(
+                recovery: &mut Recovery<$piece>,
+                now: Instant,
+                sent: super::Sent,
+                pieces: [$piece; 4],
+            ) {
+                super::send(recovery, now, &sent, pieces);
+            }
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_receive"))]
+            fn receive(
+                recovery: &mut Recovery<$piece>,
+                now: Instant,
+                delay: Duration,
+                ranges: &[RangeInclusive<u64>],
+                largest: u64,
+            ) {
+                super::receive(recovery, now, delay, ranges, largest);
+            }
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_pass_time"))]
+            fn pass_time(recovery: &mut Recovery<$piece>, now: Instant, sample: Duration) {
+                super::pass_time(recovery, now, sample);
+            }
+
+            #[unsafe(export_name = concat!("recovery_", stringify!($name), "_drop"))]
+            fn drop(recovery: Recovery<$piece>) {
+                core::mem::drop(recovery);
+            }
+        })+
+    };
+}
+
+recovery! {
+    pieces: Piece,
+    owned: Vec<u8>,
+}
+
+/// The arguments of the functions below.
+struct Sent {
+    class: Class,
+    bytes: u32,
+    span: u64,
+    id: RecordId,
+}
+
+fn questions<R>(recovery: &Recovery<R>, now: Instant, bytes: u32) {
+    black_box((
+        recovery.may_send(now, bytes),
+        recovery.owes_probe(),
+        recovery.next_number(),
+    ));
+    black_box((
+        recovery.next_lost(),
+        recovery.probe_candidate(),
+        recovery.next_deadline(),
+    ));
+    black_box((
+        recovery.bytes_in_flight(),
+        recovery.congestion_window(),
+        recovery.ssthresh(),
+    ));
+    black_box((
+        recovery.rtt(),
+        recovery.mtu(),
+        recovery.stats(),
+        recovery.memory(),
+    ));
+    black_box((
+        recovery.has_unacknowledged(),
+        recovery.unacknowledged(),
+        recovery.ack_work(),
+    ));
+    black_box((
+        recovery.pto(),
+        recovery.pto_count(),
+        recovery.in_recovery(),
+        recovery.check().is_ok(),
+    ));
+    for record in recovery.records() {
+        black_box(record);
+    }
+}
+
+fn send<R>(recovery: &mut Recovery<R>, now: Instant, sent: &Sent, pieces: [R; 4]) {
+    let Sent {
+        class,
+        bytes,
+        span,
+        id,
+    } = *sent;
+    let [a, b, c, d] = pieces;
+    if let Ok(Number { number, record }) = recovery.commit(now, class, bytes, a) {
+        black_box((number, record));
+    }
+    let _ = black_box(recovery.commit_span(now, class, bytes, span, b));
+    let _ = black_box(recovery.resend(now, id, bytes));
+    let _ = black_box(recovery.split(id, c, d));
+    recovery.on_app_limited();
+    black_box(recovery.poll_mtu_probe(now));
+}
+
+#[unsafe(no_mangle)]
+fn recovery_split_span(
+    recovery: &mut Recovery<Piece>,
+    id: RecordId,
+    head_span: u64,
+    head: Piece,
+    tail: Piece,
+) -> bool {
+    recovery.split_span(id, head_span, head, tail).is_ok()
+}
+
+fn receive<R>(
+    recovery: &mut Recovery<R>,
+    now: Instant,
+    delay: Duration,
+    ranges: &[RangeInclusive<u64>],
+    largest: u64,
+) {
+    let acked = |what| drop(black_box(what));
+    let _ = black_box(recovery.on_ack(now, largest, delay, ranges.iter().cloned(), acked));
+}
+
+fn pass_time<R>(recovery: &mut Recovery<R>, now: Instant, sample: Duration) {
+    recovery.on_timeout(now);
+    recovery.on_rtt_sample(now, sample);
+    recovery.on_path_change(now);
+    recovery.abandon(|what| black_box(what as *const R as usize) == 0);
+    while let Some(event) = recovery.poll_event() {
+        black_box(event);
+    }
+}
