@@ -143,12 +143,14 @@ impl Artefact {
             let location = frame.location.as_ref();
             let file = location.and_then(|location| location.file).unwrap_or("?");
             let file = shorten(Path::new(file), &self.root);
-            let line = location
-                .and_then(|location| location.line)
-                .unwrap_or_default();
+            // Line 0: the optimiser has merged several calls into one.
+            let line = location.and_then(|location| location.line);
+            let line = line
+                .filter(|line| *line != 0)
+                .map(|line| format!(":{line}"));
             frames.push(Frame {
                 function: function.unwrap_or_else(|| "?".to_owned()),
-                place: format!("{}:{line}", file.display()),
+                place: format!("{}{}", file.display(), line.unwrap_or_default()),
                 own: OWN.iter().any(|own| file.starts_with(own)),
             });
         }
