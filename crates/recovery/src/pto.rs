@@ -36,6 +36,10 @@ impl Pto {
         }
     }
 
+    pub(crate) fn set_min(&mut self, min: Duration) {
+        self.min = nanos(min).max(1);
+    }
+
     /// Without backoff, ns. RFC 9002 6.2.1: smoothed + max(4 * rttvar, 1 ms) + max_ack_delay.
     pub(crate) fn unbacked(&self, rtt: &Rtt) -> u64 {
         rtt.timeout()

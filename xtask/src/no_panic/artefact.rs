@@ -143,14 +143,12 @@ impl Artefact {
             let location = frame.location.as_ref();
             let file = location.and_then(|location| location.file).unwrap_or("?");
             let file = shorten(Path::new(file), &self.root);
-            // Line 0: the optimiser has merged several calls into one.
-            let line = location.and_then(|location| location.line);
-            let line = line
-                .filter(|line| *line != 0)
-                .map(|line| format!(":{line}"));
+            let line = location
+                .and_then(|location| location.line)
+                .unwrap_or_default();
             frames.push(Frame {
                 function: function.unwrap_or_else(|| "?".to_owned()),
-                place: format!("{}{}", file.display(), line.unwrap_or_default()),
+                place: format!("{}:{line}", file.display()),
                 own: OWN.iter().any(|own| file.starts_with(own)),
             });
         }

@@ -381,6 +381,11 @@ impl<R> Recovery<R> {
         self.find_losses(now, 0, true);
     }
 
+    /// Replaces [`Config::min_pto`], for a caller who has learned how soon the peer acknowledges.
+    pub fn set_min_pto(&mut self, min: Duration) {
+        self.pto.set_min(min);
+    }
+
     /// A round trip time that the caller measured by other means (timestamps, a challenge).
     pub fn on_rtt_sample(&mut self, now: Instant, sample: Duration) {
         let now = self.advance(now);

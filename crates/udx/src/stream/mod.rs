@@ -14,11 +14,9 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use recv::{Accepted, ReadError, RecvError, RecvHalf};
-pub(crate) use recv_buffer::{RecvBuffer, Refused, memory_bound};
-pub(crate) use send::{Acked, FinishError, Piece, SendHalf, SendState, WriteError};
-pub(crate) use send_buffer::{OutOfMemory, SendBuffer};
-pub(crate) use window::{ReceiveWindow, WindowConfig};
+pub(crate) use recv::{ReadError, RecvError, RecvHalf};
+pub(crate) use send::{FinishError, Piece, SendHalf, SendState, WriteError};
+pub(crate) use window::WindowConfig;
 
 /// The limit of every stream in each direction before anybody has said anything, in bytes: what all
 /// peers assume. UDX 10.1.

@@ -5,9 +5,9 @@ use core::time::Duration;
 use bytes::Bytes;
 use gapless_recovery::Instant;
 
-use super::recv_buffer::{BLOCK, RecvBuffer, Refused};
+use super::position;
+use super::recv_buffer::{BLOCK, RecvBuffer, Refused, memory_bound};
 use super::window::{ReceiveWindow, WindowConfig};
-use super::{memory_bound, position};
 
 /// What became of a STREAM frame that may be acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -185,6 +185,7 @@ impl RecvHalf {
     }
 
     /// The size that the sender's FIN stated, in bytes.
+    #[cfg(test)]
     pub(crate) fn final_size(&self) -> Option<u64> {
         self.final_size
     }
@@ -230,6 +231,7 @@ impl RecvHalf {
     }
 
     /// The limit promised.
+    #[cfg(test)]
     pub(crate) fn limit(&self) -> u64 {
         self.window.limit()
     }

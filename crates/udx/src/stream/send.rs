@@ -173,14 +173,25 @@ impl SendHalf {
     ///
     /// After `Blocked`, [`Acked::writable`] tells once when it is worth another try.
     pub(crate) fn write(&mut self, data: &mut Bytes, capacity: u64) -> Result<usize, WriteError> {
+        let room = match self.room(capacity) {
+            Err(WriteError::Blocked) if data.is_empty() => return Ok(0),
+            room => size(room?),
+        };
+        let len = data.len().min(room);
+        self.buffer
+            .push(data.slice(..len))
+            .map_err(|_| WriteError::OutOfMemory)?;
+        data.advance(len);
+        Ok(len)
+    }
+
+    /// How many bytes a [`write`](Self::write) would take now: at least one.
+    pub(crate) fn room(&mut self, capacity: u64) -> Result<u64, WriteError> {
         match self.given_up {
             Some(GivenUp::Here(_)) => return Err(WriteError::Finished),
             Some(GivenUp::ByPeer(code)) => return Err(WriteError::Reset(code)),
             None if self.fin != Fin::Open => return Err(WriteError::Finished),
             None => {}
-        }
-        if data.is_empty() {
-            return Ok(0);
         }
         let possible = MAX_POSITION.saturating_sub(self.buffer.end());
         if possible == 0 {
@@ -191,12 +202,14 @@ impl SendHalf {
             self.wants_room = Some(capacity);
             return Err(WriteError::Blocked);
         }
-        let len = data.len().min(size(room.min(possible)));
-        self.buffer
-            .push(data.slice(..len))
-            .map_err(|_| WriteError::OutOfMemory)?;
-        data.advance(len);
-        Ok(len)
+        Ok(room.min(possible))
+    }
+
+    /// The peer keeps a FIN that overtakes the SYN: it need not wait (V12).
+    pub(crate) fn assume_open(&mut self) {
+        if self.syn == Syn::Sent {
+            self.syn = Syn::Known;
+        }
     }
 
     /// All is written: the FIN follows the last byte.
@@ -336,6 +349,7 @@ impl SendHalf {
     }
 
     /// The position that the peer lets us reach.
+    #[cfg(test)]
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }

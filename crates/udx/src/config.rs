@@ -1,0 +1,106 @@
+//! What the application may set.
+
+use core::time::Duration;
+
+use gapless_recovery::Algorithm;
+
+use crate::error::ConnectError;
+use crate::limits::Limits;
+
+/// Settings of an [`Endpoint`](crate::Endpoint).
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// Bounds on memory and work.
+    pub limits: Limits,
+    /// Settings of every connection, dialed or accepted, unless
+    /// [`connect_with`](crate::Endpoint::connect_with) says otherwise.
+    pub connection: ConnectionConfig,
+    /// Whether packets of unknown connections may open one.
+    pub accept: bool,
+    /// With a secret, peers are told how to recognise that this endpoint lost its state, and
+    /// are told so after a restart with the same secret (UDX 14).
+    pub reset_secret: Option<[u8; 32]>,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        EndpointConfig {
+            limits: Limits::default(),
+            connection: ConnectionConfig::default(),
+            accept: true,
+            reset_secret: None,
+        }
+    }
+}
+
+/// Settings of one connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    /// Without any packet from the peer for this long, or for three PTOs if that is longer, the
+    /// connection is over (UDX 7.5: 30 s in every implementation).
+    pub idle_timeout: Duration,
+    /// Asks "are you there" after this long without a packet from the peer. UDX 18.6: 10 s,
+    /// since no implementation but JS does, and all give up after 30 s.
+    pub keep_alive: Option<Duration>,
+    /// How long a dial goes on without any answer (UDX 18.2: 30 s at most).
+    pub dial_timeout: Duration,
+    /// The congestion controller.
+    pub algorithm: Algorithm,
+    /// Round trip time assumed before the first sample. 100 ms makes the first repetition of
+    /// an unanswered dial come after some 300 ms (UDX 18.2).
+    pub initial_rtt: Duration,
+    /// Spreads datagrams over the round trip.
+    pub pacing: bool,
+    /// Bytes of UDP payload sent before anything is known of the path. V10: 1232 is what IPv6
+    /// guarantees; 1200 leaves room for a tunnel.
+    pub base_datagram: u16,
+    /// Bytes of UDP payload that the search for the path's size ends at: 1472 is Ethernet with
+    /// IPv4, and what peers are known to accept.
+    pub max_datagram: u16,
+    /// Whether to search for the path's size (RFC 8899).
+    pub mtu_search: bool,
+    /// Bytes of the window advertised for a stream once it carries data. The protocol gives
+    /// 65,536 before that.
+    pub initial_stream_window: u64,
+    /// Bytes the peer is told that it may have in flight (MAX_DATA), rounded to 64 KiB.
+    pub max_in_flight: u64,
+    /// Number of the first numbered packet in both directions. Anything but 0 is for tests:
+    /// both sides must agree.
+    pub first_number: u64,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        ConnectionConfig {
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: Some(Duration::from_secs(10)),
+            dial_timeout: Duration::from_secs(30),
+            algorithm: Algorithm::Cubic,
+            initial_rtt: Duration::from_millis(100),
+            pacing: true,
+            base_datagram: 1200,
+            max_datagram: 1472,
+            mtu_search: true,
+            initial_stream_window: 1 << 20,
+            max_in_flight: 16 << 20,
+            first_number: 0,
+        }
+    }
+}
+
+/// The least that a path must carry for a SYN, an announcement and some data.
+const LEAST_DATAGRAM: u16 = 256;
+
+impl ConnectionConfig {
+    /// Whether the settings can be kept.
+    pub(crate) fn validate(&self) -> Result<(), ConnectError> {
+        let sizes = LEAST_DATAGRAM <= self.base_datagram && self.base_datagram <= self.max_datagram;
+        let times = !self.idle_timeout.is_zero() && !self.dial_timeout.is_zero();
+        let number = self.first_number < u64::MAX >> 1;
+        if sizes && times && number {
+            Ok(())
+        } else {
+            Err(ConnectError::InvalidConfig)
+        }
+    }
+}

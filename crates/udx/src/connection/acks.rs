@@ -1,0 +1,223 @@
+//! Which numbers arrived, and when to say so (UDX 4).
+
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use gapless_recovery::Instant;
+use gapless_seq::RangeSet;
+
+use crate::peer::{MAX_ACK_DELAY, Rules};
+
+/// Ranges of received numbers that are remembered: the 33 which one ACK frame can carry (UDX 4.3,
+/// third), and as many again so that late packets still find their gap. 16 bytes each.
+const REMEMBERED_RANGES: usize = 64;
+
+/// The least delay of an acknowledgement, UDX 4.2: srtt/4 clamped to 1..25 ms.
+const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
+
+/// The receive side's book of numbers.
+#[derive(Debug)]
+pub(crate) struct Acks {
+    received: RangeSet<REMEMBERED_RANGES>,
+    /// The number after the largest that arrived: what the next one is expected to be.
+    next_expected: u64,
+    largest_arrived_at: Instant,
+    /// Acknowledgeable packets since the last ACK was sent.
+    pending: u32,
+    /// An ACK is due at once.
+    immediate: bool,
+    /// An ACK is due then, if not sent before.
+    deadline: Option<Instant>,
+}
+
+/// Why a numbered packet has to be acknowledged, if it has to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Urgency {
+    /// Together with others, or after a delay.
+    Delayed,
+    /// SYN, FIN and PING are answered at once (UDX 4.2).
+    AtOnce,
+}
+
+impl Acks {
+    pub(crate) fn new(first_number: u64, now: Instant) -> Self {
+        Acks {
+            received: RangeSet::new(),
+            next_expected: first_number,
+            largest_arrived_at: now,
+            pending: 0,
+            immediate: false,
+            deadline: None,
+        }
+    }
+
+    /// Where wire numbers are expanded.
+    pub(crate) fn next_expected(&self) -> u64 {
+        self.next_expected
+    }
+
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        self.received.contains(number)
+    }
+
+    /// A packet arrived and all it carried is stored (V13). Returns whether it is new.
+    pub(crate) fn on_received(
+        &mut self,
+        now: Instant,
+        number: u64,
+        urgency: Urgency,
+        srtt: Option<Duration>,
+        rules: &Rules,
+    ) -> bool {
+        let end = number.saturating_add(1);
+        let (inserted, _) = self.received.insert_evicting_lowest(number..end);
+        let new = inserted.added > 0;
+        // UDX 4.2: a duplicate is not out of order; leaving a gap and filling one is.
+        let out_of_order = new && number != self.next_expected;
+        if number >= self.next_expected {
+            self.next_expected = end;
+            self.largest_arrived_at = now;
+        }
+        self.pending = self.pending.saturating_add(1);
+        if out_of_order || urgency == Urgency::AtOnce || self.pending >= rules.ack_threshold {
+            self.immediate = true;
+        } else if self.deadline.is_none() {
+            self.deadline = Some(now.saturating_add(ack_delay(srtt)));
+        }
+        new
+    }
+
+    /// Whether an ACK is due now.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.immediate || self.deadline.is_some_and(|at| at <= now)
+    }
+
+    /// Whether an ACK would tell the peer something it was not told.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending > 0 && !self.received.is_empty()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| !self.immediate)
+    }
+
+    /// What an ACK frame sent now says: the largest number, the milliseconds since it arrived, and
+    /// all ranges downwards.
+    pub(crate) fn report(
+        &self,
+        now: Instant,
+    ) -> Option<(
+        u64,
+        u16,
+        impl Iterator<Item = RangeInclusive<u64>> + Clone + '_,
+    )> {
+        let largest = self.received.last()?.end.checked_sub(1)?;
+        let delay = now.saturating_duration_since(self.largest_arrived_at);
+        let delay_ms = u16::try_from(delay.as_millis()).unwrap_or(u16::MAX);
+        let ranges = self
+            .received
+            .iter()
+            .rev()
+            .map(|range| range.start..=range.end.saturating_sub(1));
+        Some((largest, delay_ms, ranges))
+    }
+
+    pub(crate) fn on_sent(&mut self) {
+        self.pending = 0;
+        self.immediate = false;
+        self.deadline = None;
+    }
+}
+
+/// UDX 4.2: srtt/4 clamped to 1..25 ms; 25 ms before the first sample.
+fn ack_delay(srtt: Option<Duration>) -> Duration {
+    srtt.map_or(MAX_ACK_DELAY, |srtt| {
+        srtt.checked_div(4)
+            .unwrap_or(MAX_ACK_DELAY)
+            .clamp(MIN_ACK_DELAY, MAX_ACK_DELAY)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::peer::Peer;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn acks() -> (Acks, Rules) {
+        (Acks::new(0, Instant::ZERO), Peer::Go.rules())
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn the_second_pending_packet_is_acknowledged_at_once() {
+        let (mut acks, rules) = acks();
+        acks.on_received(at(0), 0, Urgency::Delayed, None, &rules);
+        assert!(!acks.is_due(at(24)));
+        assert_eq!(acks.deadline(), Some(at(25)));
+        acks.on_received(at(1), 1, Urgency::Delayed, None, &rules);
+        assert!(acks.is_due(at(1)));
+        acks.on_sent();
+        assert!(!acks.is_due(at(1000)) && !acks.is_pending());
+    }
+
+    #[test]
+    fn our_own_kind_is_acknowledged_every_ten_packets() {
+        let rules = Peer::Own.rules();
+        let mut acks = Acks::new(0, at(0));
+        for number in 0..9 {
+            acks.on_received(at(0), number, Urgency::Delayed, Some(40 * MS), &rules);
+        }
+        assert!(!acks.is_due(at(9)) && acks.is_due(at(10)), "srtt/4 = 10 ms");
+        acks.on_received(at(0), 9, Urgency::Delayed, Some(40 * MS), &rules);
+        assert!(acks.is_due(at(0)));
+    }
+
+    #[test]
+    fn gaps_made_and_filled_are_reported_at_once_and_duplicates_are_not() {
+        let (mut acks, rules) = acks();
+        acks.on_received(at(0), 0, Urgency::Delayed, None, &rules);
+        acks.on_sent();
+        acks.on_received(at(0), 3, Urgency::Delayed, None, &rules);
+        assert!(acks.is_due(at(0)), "a gap was left behind");
+        acks.on_sent();
+        acks.on_received(at(0), 2, Urgency::Delayed, None, &rules);
+        assert!(acks.is_due(at(0)), "a gap was filled");
+        acks.on_sent();
+        assert!(!acks.on_received(at(0), 2, Urgency::Delayed, None, &rules));
+        assert!(!acks.is_due(at(0)), "a duplicate is pending only");
+        let (largest, _, ranges) = acks.report(at(0)).unwrap();
+        assert_eq!(
+            (largest, ranges.collect::<Vec<_>>()),
+            (3, alloc::vec![2..=3, 0..=0])
+        );
+    }
+
+    #[test]
+    fn the_delay_counts_from_the_largest_number() {
+        let (mut acks, rules) = acks();
+        acks.on_received(at(10), 5, Urgency::AtOnce, None, &rules);
+        acks.on_received(at(300), 4, Urgency::AtOnce, None, &rules);
+        let (_, delay_ms, _) = acks.report(at(310)).unwrap();
+        assert_eq!(delay_ms, 300);
+        let (_, delay_ms, _) = acks.report(at(1_000_000)).unwrap();
+        assert_eq!(delay_ms, u16::MAX);
+    }
+
+    #[test]
+    fn the_book_is_bounded_and_keeps_the_newest() {
+        let (mut acks, rules) = acks();
+        for number in (0..100_000).step_by(2) {
+            acks.on_received(at(0), number, Urgency::Delayed, None, &rules);
+        }
+        let (largest, _, ranges) = acks.report(at(0)).unwrap();
+        assert_eq!(largest, 99_998);
+        assert_eq!(ranges.count(), REMEMBERED_RANGES);
+    }
+}

@@ -1,0 +1,280 @@
+//! Ending streams, and the control frames of streams (UDX 8.4, V5, D13).
+
+use gapless_recovery::{Class, Instant};
+use gapless_seq::Wire32;
+
+use super::streams::{Found, StreamId};
+use super::{Carried, Connection};
+use crate::error::code;
+use crate::event::Event;
+use crate::wire::{Frame, Header};
+
+/// How often an ending is said to peers that do not acknowledge it, one RTO apart.
+const BLIND_REPEATS: u32 = 3;
+
+/// Endings that are remembered, to be said again when the peer goes on (V5).
+const MAX_ENDINGS: usize = 64;
+
+/// Tells the peer that a stream is over, or is wanted no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Ending {
+    pub(crate) kind: EndKind,
+    pub(crate) local: u32,
+    pub(crate) remote: u32,
+    pub(crate) code: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EndKind {
+    /// RESET_STREAM: both directions are over.
+    Reset,
+    /// STOP_SENDING: the peer is to reset the stream.
+    Stop,
+}
+
+impl Ending {
+    pub(crate) fn frame(&self) -> Frame<'static> {
+        match self.kind {
+            EndKind::Reset => Frame::ResetStream { code: self.code },
+            EndKind::Stop => Frame::StopSending {
+                stream: self.local,
+                code: self.code,
+            },
+        }
+    }
+}
+
+/// An ending, and how often it is still to be said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingEnd {
+    pub(crate) ending: Ending,
+    left: u32,
+    /// Not before then.
+    next: Instant,
+}
+
+impl Connection {
+    /// RESET_STREAM, or STOP_SENDING (`stop`), which is answered by RESET_STREAM with the same code
+    /// (UDX 8.4).
+    pub(super) fn on_reset(&mut self, header: &Header, code: u32, stop: bool) {
+        let id = match self.find(header) {
+            Found::Live(id) => id,
+            Found::Unknown if !stop => {
+                // It overtook the opening of its stream, which must not come to life after it.
+                let by_two = self.rules.stream_ids_count_by_two;
+                self.streams.entomb(header.source_stream, by_two);
+                return;
+            }
+            Found::Finished if stop => return self.on_late_frame(header),
+            _ => return,
+        };
+        self.owed
+            .endings
+            .retain(|pending| pending.ending.local != id);
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        let sending_ended = stream.send.on_refused(code);
+        let receiving_ended = stream.recv.on_reset(code);
+        let remote = stream.remote;
+        if stop && sending_ended {
+            self.say_ending(Ending {
+                kind: EndKind::Reset,
+                local: id,
+                remote,
+                code,
+            });
+        }
+        if sending_ended || receiving_ended {
+            self.forget_sent(id);
+            self.events.push_back(Event::Reset {
+                id: StreamId(id),
+                code,
+            });
+            self.wake(id);
+        }
+        self.streams.ending.push(id);
+        self.reap_ending();
+    }
+
+    /// This side gives the stream up, both directions.
+    pub(super) fn abort_stream(&mut self, id: u32, code: u32) {
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        let tell_sending = stream.send.reset(code);
+        let tell_receiving = stream.recv.on_reset(code);
+        let remote = stream.remote;
+        if tell_sending || tell_receiving {
+            self.forget_sent(id);
+            self.say_ending(Ending {
+                kind: EndKind::Reset,
+                local: id,
+                remote,
+                code,
+            });
+            self.wake(id);
+        }
+        self.streams.ending.push(id);
+        self.reap_ending();
+    }
+
+    /// The application wants no more of what the peer sends.
+    pub(super) fn stop_stream(&mut self, id: u32, code: u32) {
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        let tell = stream.recv.stop();
+        let remote = stream.remote;
+        if tell {
+            self.say_ending(Ending {
+                kind: EndKind::Stop,
+                local: id,
+                remote,
+                code,
+            });
+        }
+        self.streams.ending.push(id);
+        self.reap_ending();
+    }
+
+    /// UDX 8.5: a stream beyond our limit never comes to be.
+    pub(super) fn refuse_stream(&mut self, header: &Header) {
+        let ending = Ending {
+            kind: EndKind::Reset,
+            local: header.destination_stream,
+            remote: header.source_stream,
+            code: code::STREAM_LIMIT,
+        };
+        let by_two = self.rules.stream_ids_count_by_two;
+        self.streams.entomb(header.source_stream, by_two);
+        self.say_ending(ending);
+    }
+
+    /// V5: a frame of a stream that is over: the peer may not know.
+    pub(super) fn on_late_frame(&mut self, header: &Header) {
+        let now = self.clock.now;
+        let (local, remote) = (header.destination_stream, header.source_stream);
+        let said = self.owed.endings.iter_mut().find(|pending| {
+            pending.ending.remote == remote || (local != 0 && pending.ending.local == local)
+        });
+        // At most one per RTO: `next` says when.
+        if let Some(pending) = said.filter(|pending| pending.left == 0 && pending.next <= now) {
+            pending.left = 1;
+        }
+    }
+
+    fn say_ending(&mut self, ending: Ending) {
+        if self.owed.endings.len() >= MAX_ENDINGS {
+            self.owed.endings.pop_front();
+        }
+        let left = if self.rules.acknowledges_ping {
+            1
+        } else {
+            BLIND_REPEATS
+        };
+        self.owed.endings.push_back(PendingEnd {
+            ending,
+            left,
+            next: self.clock.now,
+        });
+    }
+
+    /// Nothing of the stream is sent again. Version 3 does not mind the holes (P1, UDX 3).
+    fn forget_sent(&mut self, id: u32) {
+        self.recovery
+            .abandon(|carried| matches!(carried, Carried::Stream { id: of, .. } if *of == id));
+        self.streams.recount();
+    }
+
+    /// Whoever waits on the stream learns that it is over (R22).
+    pub(super) fn wake(&mut self, id: u32) {
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        if core::mem::take(&mut stream.read_waiting) {
+            self.events.push_back(Event::Readable(StreamId(id)));
+        }
+        if core::mem::take(&mut stream.write_waiting) {
+            self.events.push_back(Event::Writable(StreamId(id)));
+        }
+    }
+
+    /// Forgets streams that are over and released.
+    pub(super) fn reap_ending(&mut self) {
+        let by_two = self.rules.stream_ids_count_by_two;
+        let mut room = false;
+        while let Some(id) = self.streams.ending.pop() {
+            room |= self.streams.reap(id, by_two);
+        }
+        if room {
+            self.offer_streams();
+        }
+    }
+
+    pub(super) fn offer_streams(&mut self) {
+        if self.streams.open_waiting && self.streams.may_open() {
+            self.streams.open_waiting = false;
+            self.events.push_back(Event::StreamsAvailable);
+        }
+    }
+
+    /// When an ending is to be said again.
+    pub(super) fn next_ending(&self) -> Option<Instant> {
+        self.owed
+            .endings
+            .iter()
+            .filter(|pending| pending.left > 0)
+            .map(|pending| pending.next)
+            .min()
+    }
+
+    /// Writes one packet with a stream's control frame.
+    pub(super) fn stream_control(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        self.write_ending(buffer)
+            .or_else(|| self.write_stream_credit(buffer))
+    }
+
+    fn write_ending(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let now = self.clock.now;
+        let pause = self.recovery.pto();
+        let pending = self
+            .owed
+            .endings
+            .iter_mut()
+            .find(|pending| pending.left > 0 && pending.next <= now)?;
+        pending.left = pending.left.saturating_sub(1);
+        pending.next = now.saturating_add(pause);
+        let ending = pending.ending;
+        if self.rules.acknowledges_ping {
+            // V5: with a PING it is a record like any other, and is sent until it arrived.
+            return self.write_numbered(buffer, Class::Reliable, Carried::End(ending), None);
+        }
+        self.write_unnumbered(buffer, (ending.remote, ending.local), &[ending.frame()])
+    }
+
+    /// WINDOW_UPDATE with an ACK if one is due, or STREAM_DATA_BLOCKED alone in its packet (D13).
+    fn write_stream_credit(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let now = self.clock.now;
+        while let Some(id) = self.streams.control.front().copied() {
+            let Some(stream) = self.streams.get_mut(id) else {
+                self.streams.control.pop_front();
+                continue;
+            };
+            let ids = (stream.remote, id);
+            if let Some(limit) = stream.recv.take_update() {
+                self.streams.note_deadline(id);
+                let limit = Wire32::truncate(limit);
+                return self.write_with_ack(buffer, ids, &[Frame::WindowUpdate { limit }]);
+            }
+            if let Some(limit) = stream.send.take_blocked(now) {
+                self.streams.note_deadline(id);
+                let frame = Frame::StreamDataBlocked { stream: id, limit };
+                return self.write_unnumbered(buffer, ids, &[frame]);
+            }
+            stream.control_queued = false;
+            self.streams.control.pop_front();
+        }
+        None
+    }
+}

@@ -1,0 +1,314 @@
+//! One connection: a value that packets and the time go into, and packets come out of.
+
+mod acks;
+mod api;
+mod check;
+mod control;
+mod path;
+mod recv;
+mod send;
+mod stats;
+mod streams;
+mod timers;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use gapless_recovery::{Config, Instant, MtuConfig, Numbering, Recovery};
+
+use crate::config::ConnectionConfig;
+use crate::endpoint::Remains;
+use crate::error::{CloseReason, PeerMisbehaved, code};
+use crate::event::Event;
+use crate::limits::Limits;
+use crate::peer::{Clues, MAX_ACK_DELAY, Peer, Rules, announce_max_data};
+use crate::stream::Piece;
+use crate::wire::reset::Token;
+use crate::wire::{ConnectionId, Version};
+use acks::Acks;
+use path::Path;
+use streams::Streams;
+
+pub use stats::{BlockedOn, Stats};
+pub use streams::StreamId;
+
+/// Events kept for an application that does not fetch them; then those of loss recovery are
+/// dropped, which are the only ones that come without end.
+const MAX_TRACE_EVENTS: usize = 64;
+
+/// MAX_DATA until it is heard (UDX 10.2), in bytes.
+const INITIAL_MAX_DATA: u64 = 1 << 20;
+
+/// The longest pause between repetitions (UDX 5, 18.2), in the peers and here.
+const MAX_BACKOFF: core::time::Duration = core::time::Duration::from_secs(2);
+
+/// One connection of an [`Endpoint`](crate::Endpoint).
+#[derive(Debug)]
+pub struct Connection {
+    side: Side,
+    /// A property of the connection, not of the engine (UDX 19).
+    version: Version,
+    local_id: ConnectionId,
+    peer_id: ConnectionId,
+    config: Arc<ConnectionConfig>,
+    limits: SendLimits,
+    closed: Option<Closed>,
+    peer: Peer,
+    rules: Rules,
+    clues: Clues,
+    path: Path,
+    recovery: Recovery<Carried>,
+    acks: Acks,
+    streams: Streams,
+    owed: Owed,
+    clock: Clock,
+    events: VecDeque<Event>,
+    counts: stats::Counts,
+}
+
+/// Which side of a connection this is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Side {
+    /// This side sent the first packet.
+    Dialer,
+    /// The peer did.
+    Acceptor,
+}
+
+/// What a number carried: the record of the sent log (P1). The bytes of a stream stay in its send
+/// buffer; the boundaries never change (V1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Carried {
+    /// A STREAM frame.
+    Stream { id: u32, piece: Piece },
+    /// RESET_STREAM or STOP_SENDING with a PING, towards peers that acknowledge PINGs (V5).
+    End(control::Ending),
+    /// PATH_RESPONSE with a PING, likewise: a lost one would hold an acceptor at three times what
+    /// it received.
+    Response { nonce: u64 },
+    /// A PING that asks for an acknowledgement and nothing else.
+    Ping,
+    /// PING and MTU_PROBE.
+    MtuProbe,
+}
+
+/// What bounds sending besides congestion control.
+#[derive(Debug)]
+struct SendLimits {
+    /// MAX_DATA: bytes the peer lets us have in flight (D11).
+    max_data: u64,
+    send_buffer: u64,
+    /// What we announce.
+    own_max_data: u64,
+}
+
+/// Control frames that wait to be sent.
+#[derive(Debug, Default)]
+struct Owed {
+    /// PATH_RESPONSEs and where to.
+    responses: VecDeque<(SocketAddr, u64)>,
+    /// MAX_DATA and MAX_STREAMS, in a packet of their own.
+    announcement: bool,
+    /// The peer has our MAX_DATA and MAX_STREAMS: something that went with them was acknowledged.
+    announced: bool,
+    endings: VecDeque<control::PendingEnd>,
+    /// NEW_CONNECTION_ID with this token.
+    token: Option<Token>,
+    data_blocked_at: Option<Instant>,
+}
+
+/// Times that matter.
+#[derive(Debug)]
+struct Clock {
+    /// The latest time that the endpoint told.
+    now: Instant,
+    opened: Instant,
+    /// A packet of this connection last came then.
+    heard: Instant,
+    /// Something valid ever came from the peer.
+    answered: bool,
+    keep_alive_asked: Option<Instant>,
+    /// The pacer lets the next packet go then.
+    paced_until: Option<Instant>,
+    /// `ping` was called then.
+    pinged: Option<Instant>,
+    /// More streams may be opened then (D12).
+    opening_until: Option<Instant>,
+    /// Since when the streams of this round trip are counted, and how many were opened (D12).
+    round: (Instant, u32),
+}
+
+#[derive(Debug)]
+struct Closed {
+    reason: CloseReason,
+    /// What the endpoint keeps of the connection, until it fetches it.
+    remains: Option<Remains>,
+}
+
+/// What the endpoint knows of a new connection.
+pub(crate) struct Start {
+    pub(crate) now: Instant,
+    pub(crate) local_id: ConnectionId,
+    pub(crate) peer_id: ConnectionId,
+    pub(crate) remote: SocketAddr,
+    pub(crate) seed: u64,
+    pub(crate) token: Option<Token>,
+}
+
+impl Connection {
+    /// UDX 18.2: one packet opens the connection and its first stream.
+    pub(crate) fn dial(start: Start, config: Arc<ConnectionConfig>, limits: &Limits) -> Self {
+        let path = Path::dialed(start.remote, start.seed);
+        let mut connection = Connection::new(start, Side::Dialer, path, config, limits);
+        let first = connection.streams.open();
+        connection.streams.first = Some(first);
+        connection.streams.queue(first);
+        connection
+    }
+
+    /// UDX 18.3. The packet that opens it is handled next.
+    pub(crate) fn accept_from(
+        start: Start,
+        config: Arc<ConnectionConfig>,
+        limits: &Limits,
+    ) -> Self {
+        let path = Path::accepted(start.remote, start.seed, start.now);
+        let mut connection = Connection::new(start, Side::Acceptor, path, config, limits);
+        connection.events.push_back(Event::Incoming);
+        connection
+    }
+
+    fn new(
+        start: Start,
+        side: Side,
+        path: Path,
+        config: Arc<ConnectionConfig>,
+        limits: &Limits,
+    ) -> Self {
+        let now = start.now;
+        let recovery = Recovery::new(&recovery_config(&config, limits), now);
+        let own_max_data = announce_max_data(config.max_in_flight, limits.max_streams);
+        Connection {
+            side,
+            version: Version::V3,
+            local_id: start.local_id,
+            peer_id: start.peer_id,
+            limits: SendLimits {
+                max_data: INITIAL_MAX_DATA,
+                send_buffer: limits.send_buffer,
+                own_max_data,
+            },
+            closed: None,
+            peer: Peer::Unknown,
+            rules: Peer::Unknown.rules(),
+            clues: Clues::default(),
+            path,
+            recovery,
+            acks: Acks::new(config.first_number, now),
+            streams: Streams::new(limits, config.initial_stream_window, start.seed),
+            owed: Owed {
+                token: start.token,
+                ..Owed::default()
+            },
+            clock: Clock {
+                now,
+                opened: now,
+                heard: now,
+                answered: side == Side::Acceptor,
+                keep_alive_asked: None,
+                paced_until: None,
+                pinged: None,
+                opening_until: None,
+                round: (now, 0),
+            },
+            config,
+            events: VecDeque::new(),
+            counts: stats::Counts::default(),
+        }
+    }
+
+    pub(crate) fn local_id(&self) -> ConnectionId {
+        self.local_id
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What the endpoint is to remember, once, when the connection is over.
+    pub(crate) fn take_remains(&mut self) -> Option<Remains> {
+        self.closed.as_mut()?.remains.take()
+    }
+
+    /// The end. `tell` is the code that the peer is told.
+    fn terminate(&mut self, reason: CloseReason, tell: Option<u32>, words: &[u8]) {
+        if self.closed.is_some() {
+            return;
+        }
+        let remains = Remains {
+            local_id: self.local_id,
+            peer_id: self.peer_id,
+            version: self.version,
+            remote: self.path.remote(),
+            tell,
+            reason: Box::from(words.get(..256).unwrap_or(words)),
+            pto: self.recovery.pto(),
+            allowance: self.path.allowance(),
+        };
+        self.closed = Some(Closed {
+            reason,
+            remains: Some(remains),
+        });
+        self.streams.shut();
+        self.owed = Owed::default();
+        self.events.push_back(Event::Closed);
+    }
+
+    /// A bug of ours, confined to this connection.
+    fn broken(&mut self) {
+        self.terminate(
+            CloseReason::Internal,
+            Some(code::INTERNAL),
+            b"internal error",
+        );
+    }
+
+    fn refuse(&mut self, what: PeerMisbehaved) {
+        self.counts.refused = self.counts.refused.saturating_add(1);
+        self.trace(Event::Refused(what));
+    }
+
+    /// Tells what an application can do without.
+    fn trace(&mut self, event: Event) {
+        if self.events.len() < MAX_TRACE_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+}
+
+fn recovery_config(config: &ConnectionConfig, limits: &Limits) -> Config {
+    Config {
+        numbering: Numbering::Fresh,
+        first_number: config.first_number,
+        initial_rtt: config.initial_rtt,
+        max_ack_delay: MAX_ACK_DELAY,
+        min_pto: Peer::Unknown.rules().min_pto,
+        max_pto: MAX_BACKOFF,
+        algorithm: config.algorithm,
+        pacing: config.pacing,
+        max_records: limits.max_records,
+        mtu: MtuConfig {
+            base: config.base_datagram,
+            max: config.max_datagram,
+            search: config.mtu_search,
+            ..MtuConfig::default()
+        },
+        ..Config::default()
+    }
+}

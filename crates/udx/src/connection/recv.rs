@@ -1,0 +1,471 @@
+//! What packets do to a connection (UDX 18.4).
+
+use core::net::SocketAddr;
+
+use gapless_recovery::Instant;
+
+use super::acks::Urgency;
+use super::path::Proven;
+use super::streams::{Found, StreamId};
+use super::{Carried, Connection, Side};
+use crate::error::{CloseReason, PeerMisbehaved};
+use crate::event::Event;
+use crate::peer::{Peer, own_kind_streams};
+use crate::stream::RecvError;
+use crate::wire::reset::Token;
+use crate::wire::{Ack, Frame, Header, Packet, Stream as StreamFrame, VersionNegotiation};
+
+/// PATH_RESPONSEs that wait at most; a flood of challenges gets no more answers than that.
+const MAX_RESPONSES: usize = 4;
+
+/// What a packet's frames ask for together.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The number is to be acknowledged, and how soon.
+    acknowledge: Option<Urgency>,
+    /// Something could not be stored: the packet must not be acknowledged (V13).
+    refused: bool,
+    /// The packet has a number that means something (UDX 3).
+    numbered: bool,
+}
+
+impl Connection {
+    /// A valid packet with this connection's ID came from somewhere (UDX 7.1: wherever).
+    pub(crate) fn handle_packet(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        packet: &Packet<'_>,
+        bytes: usize,
+    ) {
+        if self.closed.is_some() {
+            return;
+        }
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.clock.now = now;
+        self.clock.heard = now;
+        self.clock.keep_alive_asked = None;
+        self.counts.on_received(bytes);
+        self.path.on_datagram(now, from, bytes);
+        let first_from_peer = self.counts.datagrams_received == 1;
+        if first_from_peer && self.side == Side::Acceptor {
+            self.note_first_packet(packet);
+        }
+        self.note_answer(packet);
+        let number = packet.header().number.expand(self.acks.next_expected());
+        let mut outcome = Outcome::default();
+        for frame in packet.frames() {
+            self.handle_frame(from, packet.header(), number, &frame, &mut outcome);
+            if self.closed.is_some() {
+                return;
+            }
+        }
+        self.note_number(packet, &outcome);
+        self.recognise();
+        if let (Some(urgency), false) = (outcome.acknowledge, outcome.refused) {
+            let rtt = self.recovery.rtt();
+            let srtt = (rtt.samples() > 0).then(|| rtt.smoothed());
+            self.acks
+                .on_received(now, number, urgency, srtt, &self.rules);
+        }
+    }
+
+    fn handle_frame(
+        &mut self,
+        from: SocketAddr,
+        header: &Header,
+        number: u64,
+        frame: &Frame<'_>,
+        outcome: &mut Outcome,
+    ) {
+        let proven = self.path.may_obey(from);
+        match *frame {
+            Frame::Padding { .. } | Frame::MtuProbe { .. } | Frame::RetireConnectionId { .. } => {}
+            Frame::Ping => self.on_ping(header, number, outcome),
+            Frame::Stream(frame) => self.on_stream(header, &frame, outcome),
+            Frame::PathChallenge { nonce } => self.on_challenge(from, nonce),
+            Frame::PathResponse { nonce } => self.on_response(from, nonce),
+            Frame::WindowUpdate { limit } => {
+                if let Found::Live(id) = self.find(header) {
+                    let stream = self.streams.get_mut(id);
+                    if stream.is_some_and(|stream| stream.send.on_limit(limit)) {
+                        self.streams.queue(id);
+                    }
+                }
+            }
+            Frame::MaxData { limit } => self.on_max_data(limit),
+            Frame::MaxStreams { count } => self.on_max_streams(count),
+            // D11: MAX_DATA is repeated to whoever says that it binds.
+            Frame::DataBlocked { .. } => self.owed.announcement = true,
+            Frame::StreamDataBlocked { .. } => self.on_stream_blocked(header),
+            Frame::NewConnectionId { ref id, token, .. } => self.on_token(id, token),
+            // V6: what could harm is obeyed only from where the peer is known to be.
+            Frame::Ack(_)
+            | Frame::ResetStream { .. }
+            | Frame::StopSending { .. }
+            | Frame::ConnectionClose { .. }
+                if !proven =>
+            {
+                self.refuse(PeerMisbehaved::UnprovenAddress);
+            }
+            Frame::Ack(ack) => self.on_ack(header, &ack),
+            Frame::ResetStream { code } => self.on_reset(header, code, false),
+            Frame::StopSending { code, .. } => self.on_reset(header, code, true),
+            Frame::ConnectionClose { code, reason, .. } => {
+                let reason = reason.get(..256).unwrap_or(reason);
+                let reason = CloseReason::Peer {
+                    code,
+                    reason: reason.into(),
+                };
+                // UDX 18.6, D15: obeyed, not answered.
+                self.terminate(reason, None, b"");
+            }
+        }
+    }
+
+    fn on_ping(&mut self, header: &Header, number: u64, outcome: &mut Outcome) {
+        outcome.numbered = true;
+        // D8: a PING under 0 is nobody's number.
+        let zero = header.number.raw() == 0;
+        // D9: Dart's probe carries the number of a data packet that may have been lost.
+        let fresh = self.rules.ping_numbers_are_fresh || self.acks.contains(number);
+        if !zero && fresh {
+            outcome.acknowledge = Some(Urgency::AtOnce);
+        }
+    }
+
+    fn on_stream(&mut self, header: &Header, frame: &StreamFrame<'_>, outcome: &mut Outcome) {
+        // D8: a STREAM frame without data and flags has no number.
+        if !frame.is_numbered() {
+            return;
+        }
+        outcome.numbered = true;
+        let urgency = if frame.syn || frame.fin {
+            Urgency::AtOnce
+        } else {
+            Urgency::Delayed
+        };
+        if outcome.acknowledge != Some(Urgency::AtOnce) {
+            outcome.acknowledge = Some(urgency);
+        }
+        match self.find(header) {
+            Found::Live(id) => self.on_stream_data(id, header, frame, outcome),
+            // UDX 4.1: acknowledgement means receipt. V4: the tombstone absorbs it.
+            Found::Finished => self.on_late_frame(header),
+            Found::None => {}
+            Found::Unknown if frame.syn || !frame.data.is_empty() => {
+                if !self.streams.admits() {
+                    // UDX 8.5
+                    self.refuse(PeerMisbehaved::TooManyStreams);
+                    self.refuse_stream(header);
+                    return;
+                }
+                let id = self.admit(header);
+                self.on_stream_data(id, header, frame, outcome);
+            }
+            // V12, D22: a FIN that overtook the opening of its stream.
+            Found::Unknown => {
+                outcome.refused |= !self
+                    .streams
+                    .keep_early_fin(header.source_stream, frame.end());
+            }
+        }
+    }
+
+    fn admit(&mut self, header: &Header) -> u32 {
+        let id = self
+            .streams
+            .admit(header.destination_stream, header.source_stream);
+        self.events.push_back(Event::StreamOpened);
+        if let Some(size) = self.streams.take_early_fin(header.source_stream)
+            && let Some(stream) = self.streams.get_mut(id)
+        {
+            // A size that the data contradict is found out when they come.
+            let _ = stream.recv.on_data(self.clock.now, size, &[], true);
+        }
+        id
+    }
+
+    fn on_stream_data(
+        &mut self,
+        id: u32,
+        header: &Header,
+        frame: &StreamFrame<'_>,
+        outcome: &mut Outcome,
+    ) {
+        let now = self.clock.now;
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        if stream.peer_source.is_none() {
+            stream.peer_source = Some(header.source_stream);
+        }
+        // D3: Dart answers the SYN of a stream by a SYN of its own.
+        self.clues.syn_back |= frame.syn && stream.opened_by_us;
+        match stream
+            .recv
+            .on_data(now, frame.offset, frame.data, frame.fin)
+        {
+            Ok(accepted) => {
+                if accepted.became_readable && stream.read_waiting {
+                    stream.read_waiting = false;
+                    self.events.push_back(Event::Readable(StreamId(id)));
+                }
+                if accepted.newly > 0 {
+                    self.counts.stream_bytes_received = self
+                        .counts
+                        .stream_bytes_received
+                        .saturating_add(accepted.newly);
+                    self.open_window(id);
+                    self.streams.note_deadline(id);
+                }
+            }
+            Err(error) => self.on_stream_error(id, error, outcome),
+        }
+    }
+
+    fn on_stream_error(&mut self, id: u32, error: RecvError, outcome: &mut Outcome) {
+        self.refuse(match error {
+            RecvError::BeyondLimit | RecvError::Overshoot => PeerMisbehaved::BeyondLimit,
+            RecvError::BeyondFinalSize => PeerMisbehaved::BeyondFinalSize,
+            RecvError::FinalSizeChanged => PeerMisbehaved::FinalSizeChanged,
+            RecvError::TooFragmented | RecvError::OutOfMemory => PeerMisbehaved::TooFragmented,
+        });
+        match error.reset_code() {
+            Some(code) => self.abort_stream(id, code),
+            None => outcome.refused = true,
+        }
+    }
+
+    /// UDX 18.4: the window is raised once data came, or at once towards our own kind.
+    pub(super) fn open_window(&mut self, id: u32) {
+        let now = self.clock.now;
+        let mut growth = self.streams.growth;
+        let due = self
+            .streams
+            .get_mut(id)
+            .is_some_and(|stream| stream.recv.open_window(now, &mut growth));
+        self.streams.growth = growth;
+        if due {
+            self.streams.queue_control(id);
+        }
+    }
+
+    fn on_ack(&mut self, header: &Header, ack: &Ack<'_>) {
+        // UDX 18.1: Go acknowledges with the stream's IDs swapped.
+        let named = self.streams.get(header.destination_stream);
+        self.clues.swapped_ack |= named.is_some_and(|stream| stream.opened_by_us);
+        let largest = ack.largest.expand(self.recovery.next_number());
+        let delay = core::time::Duration::from_millis(u64::from(ack.delay_ms));
+        let (streams, counts) = (&mut self.streams, &mut self.counts);
+        let (events, announced) = (&mut self.events, &mut self.owed.announced);
+        let acked = |carried: Carried| {
+            if let Carried::Stream { id, piece } = carried {
+                // All that went out before the first acknowledgement carried the announcement.
+                *announced = true;
+                on_acked(streams, counts, events, id, &piece);
+            }
+        };
+        let now = self.clock.now;
+        match self
+            .recovery
+            .on_ack(now, largest, delay, ack.ranges(largest), acked)
+        {
+            Ok(_) => {
+                self.reap_ending();
+                self.drain_recovery_events();
+            }
+            // R3, V8
+            Err(_) => self.refuse(PeerMisbehaved::AcknowledgedUnsent),
+        }
+    }
+
+    fn on_max_data(&mut self, limit: u64) {
+        self.clues.announced |= self.side == Side::Dialer;
+        self.limits.max_data = self.limits.max_data.max(limit);
+        if let Some(streams) = own_kind_streams(limit) {
+            self.clues.own = true;
+            self.streams.on_limit(streams);
+        }
+    }
+
+    fn on_max_streams(&mut self, count: u32) {
+        self.clues.announced |= self.side == Side::Dialer;
+        // Our own kind says in MAX_DATA what it really allows; see `peer`.
+        if !self.clues.own {
+            self.streams.on_limit(count);
+        }
+        self.offer_streams();
+    }
+
+    /// D13: whoever is blocked is told the limit, or that the stream is over.
+    fn on_stream_blocked(&mut self, header: &Header) {
+        match self.find(header) {
+            Found::Live(id) => {
+                if let Some(stream) = self.streams.get_mut(id) {
+                    stream.recv.on_blocked();
+                    self.streams.queue_control(id);
+                }
+            }
+            Found::Finished => self.on_late_frame(header),
+            Found::Unknown | Found::None => {}
+        }
+    }
+
+    /// UDX 11: everybody answers a challenge at once.
+    fn on_challenge(&mut self, from: SocketAddr, nonce: u64) {
+        self.clues.challenged = true;
+        let known = self
+            .owed
+            .responses
+            .iter()
+            .any(|waiting| *waiting == (from, nonce));
+        if !known && self.owed.responses.len() < MAX_RESPONSES {
+            self.owed.responses.push_back((from, nonce));
+        }
+    }
+
+    fn on_response(&mut self, from: SocketAddr, nonce: u64) {
+        match self.path.on_response(from, nonce) {
+            Proven::Nothing => {}
+            Proven::Current => {
+                if let Some(asked) = self.clock.pinged.take() {
+                    let rtt = self.clock.now.saturating_duration_since(asked);
+                    self.events.push_back(Event::Pong { rtt });
+                }
+            }
+            Proven::Moved { from, to } => {
+                // RFC 9000 9.4: what is known of a path holds for another port of the same host.
+                if from.ip() != to.ip() {
+                    self.recovery.on_path_change(self.clock.now);
+                    self.drain_recovery_events();
+                }
+                self.events.push_back(Event::Moved { from, to });
+            }
+        }
+    }
+
+    /// UDX 14: only for the ID in use.
+    fn on_token(&mut self, id: &crate::wire::ConnectionId, token: Token) {
+        if *id == self.peer_id {
+            self.counts.peer_token = Some(token);
+        }
+    }
+
+    pub(crate) fn take_peer_token(&mut self) -> Option<Token> {
+        self.counts.peer_token.take()
+    }
+
+    /// UDX 14: the peer lost its state.
+    pub(crate) fn on_stateless_reset(&mut self, now: Instant) {
+        self.clock.now = now;
+        self.terminate(CloseReason::StatelessReset, None, b"");
+    }
+
+    /// UDX 13: believed only before the first valid packet, with both IDs right, and only when it
+    /// does not list the version in use: then the list lies.
+    pub(crate) fn on_version_negotiation(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        offer: &VersionNegotiation<'_>,
+    ) {
+        let fresh = self.side == Side::Dialer && !self.clock.answered && self.closed.is_none();
+        let ours = offer.source == self.peer_id && from == self.path.remote();
+        if fresh && ours && !offer.lists(self.version.wire()) {
+            self.clock.now = now;
+            self.terminate(CloseReason::VersionMismatch, None, b"");
+        }
+    }
+
+    pub(super) fn find(&self, header: &Header) -> Found {
+        self.streams
+            .find(header.destination_stream, header.source_stream)
+    }
+
+    /// UDX 18.1: what the packet that opened the connection says of its sender.
+    fn note_first_packet(&mut self, packet: &Packet<'_>) {
+        let header = packet.header();
+        self.clues.bare_syn = header.source_stream == 0 && header.destination_stream == 0;
+        self.clues.announced = packet
+            .frames()
+            .any(|frame| matches!(frame, Frame::MaxData { .. } | Frame::MaxStreams { .. }));
+        // UDX 18.3: the answer is ACK, PATH_CHALLENGE, MAX_DATA, MAX_STREAMS.
+        self.owed.announcement = true;
+    }
+
+    fn note_answer(&mut self, packet: &Packet<'_>) {
+        self.clues.dart_header |= packet.speaks_dart30();
+        if !self.clock.answered {
+            self.clock.answered = true;
+            self.events.push_back(Event::Connected);
+        }
+    }
+
+    /// D5: only Dart puts a number into the header of an unnumbered packet.
+    fn note_number(&mut self, packet: &Packet<'_>, outcome: &Outcome) {
+        let empty_stream = packet
+            .frames()
+            .any(|frame| matches!(frame, Frame::Stream(frame) if !frame.is_numbered()));
+        let unnumbered = !outcome.numbered && !empty_stream;
+        self.clues.dart_header |= unnumbered && packet.header().number.raw() != 0;
+    }
+
+    /// Applies what is known of the peer by now.
+    fn recognise(&mut self) {
+        let peer = self.clues.verdict(self.side == Side::Dialer);
+        if peer == self.peer {
+            return;
+        }
+        self.peer = peer;
+        self.rules = peer.rules();
+        self.recovery.set_min_pto(self.rules.min_pto);
+        if peer == Peer::Own {
+            // Large windows from the start: our own kind keeps what it is told of a stream it has
+            // not used yet (D19 is Dart's).
+            let ids: alloc::vec::Vec<u32> = self.streams.iter().map(|(id, _)| id).collect();
+            ids.into_iter().for_each(|id| self.open_window(id));
+        }
+        self.offer_streams();
+    }
+}
+
+/// A record was acknowledged: its bytes are let go.
+fn on_acked(
+    streams: &mut super::streams::Streams,
+    counts: &mut super::stats::Counts,
+    events: &mut alloc::collections::VecDeque<Event>,
+    id: u32,
+    piece: &crate::stream::Piece,
+) {
+    counts.stream_bytes_acknowledged = counts
+        .stream_bytes_acknowledged
+        .saturating_add(u64::from(piece.len));
+    let Some(stream) = streams.get_mut(id) else {
+        return;
+    };
+    let before = stream.send.buffer().len();
+    let acked = stream.send.on_acked(piece);
+    let after = stream.send.buffer().len();
+    if acked.writable && stream.write_waiting {
+        stream.write_waiting = false;
+        events.push_back(Event::Writable(StreamId(id)));
+    }
+    if acked.opened {
+        // D19: Dart loses the window update in the packet that opens the stream.
+        stream.recv.on_blocked();
+        streams.queue_control(id);
+    }
+    if acked.completed {
+        events.push_back(Event::Acknowledged(StreamId(id)));
+        streams.ending.push(id);
+    }
+    streams.buffered = streams
+        .buffered
+        .saturating_sub(before.saturating_sub(after));
+    if before > 0 && after == 0 {
+        streams.writers = streams.writers.saturating_sub(1);
+    }
+    // V12: the FIN may have waited for the SYN.
+    streams.queue(id);
+}

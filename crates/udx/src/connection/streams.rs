@@ -1,0 +1,415 @@
+//! The streams of a connection by ID: which exist, which did, and whose turn it is (UDX 8).
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use gapless_recovery::Instant;
+use gapless_seq::RangeSet;
+
+use crate::limits::Limits;
+use crate::stream::{RecvHalf, SendHalf, WindowConfig};
+
+/// Names a stream within its connection: this side's ID of it on the wire.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct StreamId(pub(crate) u32);
+
+impl StreamId {
+    /// This side's ID of the stream, as in packet headers.
+    #[must_use]
+    pub fn wire_id(self) -> u32 {
+        self.0
+    }
+}
+
+/// UDX 8.1: IDs that we choose have the top bit set, so that they never meet the small numbers
+/// which others count up.
+const CHOSEN: u32 = 1 << 31;
+
+/// Tells the ID that we choose for the peer from the one that we choose for ourselves. Ours count up
+/// one by one, so that the finished ones are one run in the peer's memory.
+const FOR_PEER: u32 = 1 << 30;
+
+/// Streams that the peer may hold open until it says otherwise (UDX 8.5).
+const INITIAL_STREAM_LIMIT: u32 = 100;
+
+/// Runs of finished peer stream IDs that are remembered (V4). Peers count their IDs up, ours too, so
+/// a run covers all streams that were finished in order. 16 bytes each.
+const TOMBSTONES: usize = 64;
+
+/// FINs of streams that do not exist yet which are kept (V12, D22).
+const MAX_EARLY_FINS: usize = 64;
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// The destination in the headers of our packets.
+    pub(crate) remote: u32,
+    pub(crate) opened_by_us: bool,
+    /// The source ID that the peer uses, once seen. UDX 8.1: one that merely hits our ID by chance
+    /// is another stream.
+    pub(crate) peer_source: Option<u32>,
+    pub(crate) send: SendHalf,
+    pub(crate) recv: RecvHalf,
+    /// It stands in the queue of streams that have something to send.
+    pub(crate) queued: bool,
+    /// It stands in the queue of streams that owe a control frame.
+    pub(crate) control_queued: bool,
+    pub(crate) read_waiting: bool,
+    pub(crate) write_waiting: bool,
+    /// The application is done with it.
+    pub(crate) released: bool,
+}
+
+impl Stream {
+    /// Nothing will happen on it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.send.is_finished() && self.recv.is_finished()
+    }
+}
+
+/// Where a packet's stream IDs lead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Found {
+    /// To this stream.
+    Live(u32),
+    /// To one that is over: its frames are absorbed (UDX 8.2).
+    Finished,
+    /// To one that does not exist yet.
+    Unknown,
+    /// To no stream: the source is 0 (UDX 8.1).
+    None,
+}
+
+#[derive(Debug)]
+pub(crate) struct Streams {
+    table: BTreeMap<u32, Box<Stream>>,
+    /// Streams that the peer opened, by its ID of them.
+    by_peer: BTreeMap<u32, u32>,
+    finished: Option<Box<RangeSet<TOMBSTONES>>>,
+    /// FINs that came before their stream: the peer's ID of it and the final size.
+    early_fins: Vec<(u32, u64)>,
+    first_id: u32,
+    next_id: u32,
+    /// Streams with something to send, in turn.
+    pub(crate) sending: VecDeque<u32>,
+    /// Streams that owe a WINDOW_UPDATE or STREAM_DATA_BLOCKED.
+    pub(crate) control: VecDeque<u32>,
+    /// Streams the application has not accepted yet.
+    pub(crate) incoming: VecDeque<u32>,
+    /// The stream that the connection's first packet opens, until the application takes it.
+    pub(crate) first: Option<u32>,
+    open_by_us: u32,
+    open_by_peer: u32,
+    /// How many the peer lets us hold open.
+    pub(crate) limit: u32,
+    heard_limit: bool,
+    pub(crate) open_waiting: bool,
+    max_by_peer: u32,
+    window: WindowConfig,
+    /// What windows may still grow by, in bytes.
+    pub(crate) growth: u64,
+    /// Bytes written and not acknowledged, over all streams.
+    pub(crate) buffered: u64,
+    /// Streams that have such bytes.
+    pub(crate) writers: u32,
+    /// Streams that may be over and forgotten now.
+    pub(crate) ending: Vec<u32>,
+    /// Datagrams that the stream whose turn it is has sent in this turn.
+    pub(crate) turn: u32,
+    /// When to look for windows to say again and blocked streams to report; may be early.
+    pub(crate) look_at: Option<Instant>,
+}
+
+impl Streams {
+    pub(crate) fn new(limits: &Limits, initial_window: u64, seed: u64) -> Self {
+        let start = own_id(u32::try_from(seed >> 32).unwrap_or(0));
+        Streams {
+            table: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            finished: None,
+            early_fins: Vec::new(),
+            first_id: start,
+            next_id: start,
+            sending: VecDeque::new(),
+            control: VecDeque::new(),
+            incoming: VecDeque::new(),
+            first: None,
+            open_by_us: 0,
+            open_by_peer: 0,
+            limit: INITIAL_STREAM_LIMIT,
+            heard_limit: false,
+            open_waiting: false,
+            max_by_peer: 1 << limits.max_streams.clamp(1, 1 << 15).ilog2(),
+            window: WindowConfig {
+                initial: initial_window,
+                max: limits.max_stream_window,
+            },
+            growth: limits.receive_growth,
+            buffered: 0,
+            writers: 0,
+            ending: Vec::new(),
+            turn: 0,
+            look_at: None,
+        }
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&Stream> {
+        self.table.get(&id).map(Box::as_ref)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Stream> {
+        self.table.get_mut(&id).map(Box::as_mut)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Stream)> + '_ {
+        self.table.iter().map(|(id, stream)| (*id, stream.as_ref()))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// UDX 8.1: by destination among ours, else by source among the peer's.
+    pub(crate) fn find(&self, destination: u32, source: u32) -> Found {
+        if let Some(stream) = self.get(destination).filter(|_| destination != 0) {
+            let fits = stream.peer_source.is_none_or(|known| known == source);
+            if fits {
+                return Found::Live(destination);
+            }
+        }
+        if let Some(id) = self.by_peer.get(&source) {
+            return Found::Live(*id);
+        }
+        let finished = |id: u32| {
+            self.finished
+                .as_ref()
+                .is_some_and(|finished| finished.contains(u64::from(id)))
+        };
+        // A stream of ours that is gone: we count our IDs up, so all below the next were used.
+        let place = |id: u32| own_id(id.wrapping_sub(self.first_id));
+        let was_ours = destination == own_id(destination)
+            && !self.table.contains_key(&destination)
+            && place(destination) < place(self.next_id);
+        if was_ours || finished(source) {
+            return Found::Finished;
+        }
+        if source == 0 {
+            Found::None
+        } else {
+            Found::Unknown
+        }
+    }
+
+    /// Opens a stream of ours. Both IDs are chosen here (UDX 8.1, third).
+    pub(crate) fn open(&mut self) -> u32 {
+        let id = self.draw_id();
+        let stream = self.stream(id | FOR_PEER, true, None);
+        self.table.insert(id, Box::new(stream));
+        self.open_by_us = self.open_by_us.saturating_add(1);
+        id
+    }
+
+    /// Whether the peer lets us open one more.
+    pub(crate) fn may_open(&self) -> bool {
+        self.open_by_us < self.limit
+    }
+
+    /// MAX_STREAMS: the largest value counts (D12), but for the 100 assumed before.
+    pub(crate) fn on_limit(&mut self, count: u32) {
+        let held = if self.heard_limit { self.limit } else { 0 };
+        self.heard_limit = true;
+        self.limit = held.max(count);
+    }
+
+    /// Whether the peer may open one more.
+    pub(crate) fn admits(&self) -> bool {
+        self.open_by_peer < self.max_by_peer
+    }
+
+    /// Creates a stream that the peer opened. It named our ID; that is taken if it is free (D2).
+    pub(crate) fn admit(&mut self, destination: u32, source: u32) -> u32 {
+        let free = destination != 0 && !self.table.contains_key(&destination);
+        let id = if free { destination } else { self.draw_id() };
+        let stream = self.stream(source, false, Some(source));
+        self.table.insert(id, Box::new(stream));
+        self.by_peer.insert(source, id);
+        self.open_by_peer = self.open_by_peer.saturating_add(1);
+        self.incoming.push_back(id);
+        id
+    }
+
+    fn stream(&self, remote: u32, opened_by_us: bool, peer_source: Option<u32>) -> Stream {
+        Stream {
+            remote,
+            opened_by_us,
+            peer_source,
+            send: SendHalf::new(opened_by_us),
+            recv: RecvHalf::new(&self.window),
+            queued: false,
+            control_queued: false,
+            read_waiting: false,
+            write_waiting: false,
+            released: false,
+        }
+    }
+
+    fn draw_id(&mut self) -> u32 {
+        loop {
+            let id = self.next_id;
+            self.next_id = own_id(id.wrapping_add(1));
+            if !self.table.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// V12: keeps the end of a stream that does not exist yet. False if there is no room, and the
+    /// packet must not be acknowledged.
+    pub(crate) fn keep_early_fin(&mut self, source: u32, size: u64) -> bool {
+        if self.early_fins.iter().any(|(known, _)| *known == source) {
+            return true;
+        }
+        let room = self.early_fins.len() < MAX_EARLY_FINS;
+        if room {
+            self.early_fins.push((source, size));
+        }
+        room
+    }
+
+    pub(crate) fn take_early_fin(&mut self, source: u32) -> Option<u64> {
+        let at = self
+            .early_fins
+            .iter()
+            .position(|(known, _)| *known == source)?;
+        Some(self.early_fins.swap_remove(at).1)
+    }
+
+    /// Something of the stream can be sent: it gets its turn.
+    pub(crate) fn queue(&mut self, id: u32) {
+        if let Some(stream) = self.table.get_mut(&id)
+            && !stream.queued
+            && stream.send.has_next()
+        {
+            stream.queued = true;
+            self.sending.push_back(id);
+        }
+    }
+
+    /// The stream owes a control frame.
+    pub(crate) fn queue_control(&mut self, id: u32) {
+        if let Some(stream) = self.table.get_mut(&id)
+            && !stream.control_queued
+        {
+            stream.control_queued = true;
+            self.control.push_back(id);
+        }
+    }
+
+    /// The timers of this stream may have become earlier.
+    pub(crate) fn note_deadline(&mut self, id: u32) {
+        let Some(stream) = self.table.get(&id) else {
+            return;
+        };
+        let deadlines = [stream.recv.next_deadline(), stream.send.next_deadline()];
+        self.look_at = deadlines.into_iter().chain([self.look_at]).flatten().min();
+    }
+
+    /// V5, D13: queues control frames that a timer makes due.
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
+        if self.look_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let mut due = Vec::new();
+        let mut next: Option<Instant> = None;
+        for (id, stream) in &mut self.table {
+            if stream.recv.on_timeout(now) || stream.send.is_blocked_due(now) {
+                due.push(*id);
+            }
+            let deadlines = [stream.recv.next_deadline(), stream.send.next_deadline()];
+            let later = deadlines.into_iter().flatten().filter(|at| *at > now);
+            next = later.chain(next).min();
+        }
+        self.look_at = next;
+        for id in due {
+            self.queue_control(id);
+        }
+    }
+
+    /// Forgets the stream if it is over and the application is done with it. True if a place for
+    /// another one became free.
+    pub(crate) fn reap(&mut self, id: u32, ids_count_by_two: bool) -> bool {
+        if self
+            .get(id)
+            .is_none_or(|stream| !(stream.released && stream.is_over()))
+        {
+            return false;
+        }
+        let Some(stream) = self.table.remove(&id) else {
+            return false;
+        };
+        self.growth = self.growth.saturating_add(stream.recv.window().granted());
+        if stream.opened_by_us {
+            self.open_by_us = self.open_by_us.saturating_sub(1);
+            return true;
+        }
+        self.open_by_peer = self.open_by_peer.saturating_sub(1);
+        self.by_peer.remove(&stream.remote);
+        self.entomb(stream.remote, ids_count_by_two);
+        false
+    }
+
+    /// V4: a stream that the peer opened is over for good.
+    pub(crate) fn entomb(&mut self, source: u32, ids_count_by_two: bool) {
+        let source = u64::from(source);
+        // The ID between two of a peer that counts by two is never used: the run has no gaps.
+        let step = if ids_count_by_two { 2 } else { 1 };
+        let finished = self
+            .finished
+            .get_or_insert_with(|| Box::new(RangeSet::new()));
+        finished.insert_evicting_lowest(source..source.saturating_add(step));
+    }
+
+    /// Counts anew what is buffered, after streams were given up.
+    pub(crate) fn recount(&mut self) {
+        let lens = self.table.values().map(|stream| stream.send.buffer().len());
+        let (mut buffered, mut writers) = (0_u64, 0_u32);
+        for len in lens.filter(|len| *len > 0) {
+            buffered = buffered.saturating_add(len);
+            writers = writers.saturating_add(1);
+        }
+        self.buffered = buffered;
+        self.writers = writers;
+    }
+
+    /// The streams end with the connection: nothing is sent any more; what arrived can be read.
+    pub(crate) fn shut(&mut self) {
+        self.sending = VecDeque::new();
+        self.control = VecDeque::new();
+        self.early_fins = Vec::new();
+        self.look_at = None;
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn memory(&self) -> usize {
+        let streams = self.table.values().fold(0_usize, |sum, stream| {
+            let buffers = stream
+                .recv
+                .buffer()
+                .memory()
+                .saturating_add(stream.send.buffer().memory());
+            sum.saturating_add(size_of::<Stream>())
+                .saturating_add(buffers)
+        });
+        let books = self
+            .finished
+            .as_ref()
+            .map_or(0, |_| size_of::<RangeSet<TOMBSTONES>>());
+        streams.saturating_add(books)
+    }
+}
+
+/// The ID of ours that has these low bits.
+fn own_id(bits: u32) -> u32 {
+    bits & !FOR_PEER | CHOSEN
+}

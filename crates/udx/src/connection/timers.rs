@@ -1,0 +1,86 @@
+//! One deadline for each purpose, and their minimum.
+
+use core::time::Duration;
+
+use gapless_recovery::Instant;
+
+use super::send::{CHALLENGE_LEN, CONTROL_ROOM};
+use super::{Connection, MAX_TRACE_EVENTS};
+use crate::error::CloseReason;
+use crate::event::Event;
+
+impl Connection {
+    /// When `handle_timeout` or `poll_transmit` has something to do.
+    pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        // What an unproven address may not be sent yet waits for packets from there, not for a time.
+        let may_speak = self.path.allowance() >= CONTROL_ROOM;
+        let spoken = |at: Option<Instant>| at.filter(|_| may_speak);
+        let deadlines = [
+            Some(self.idle_deadline()),
+            self.dial_deadline(),
+            self.keep_alive_deadline(),
+            self.recovery.next_deadline(),
+            self.path.deadline(now, CHALLENGE_LEN),
+            spoken(self.acks.deadline()),
+            spoken(self.streams.look_at),
+            spoken(self.next_ending()),
+            spoken(self.owed.data_blocked_at),
+            self.clock.paced_until.filter(|at| *at > now),
+            self.clock.opening_until.filter(|at| *at > now),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Does what is due. Harmless early, late, and twice.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.clock.now = now;
+        if self.closed.is_some() {
+            return;
+        }
+        if self.dial_deadline().is_some_and(|at| at <= now) {
+            return self.terminate(CloseReason::NoAnswer, None, b"");
+        }
+        // UDX 7.5: silent.
+        if self.idle_deadline() <= now {
+            return self.terminate(CloseReason::IdleTimeout, None, b"");
+        }
+        self.recovery.on_timeout(now);
+        self.drain_recovery_events();
+        self.streams.on_timeout(now);
+        if self.keep_alive_deadline().is_some_and(|at| at <= now) {
+            // D7: a challenge is what every peer answers; and it is repeated until then.
+            self.clock.keep_alive_asked = Some(now);
+            self.path.ask(now);
+        }
+    }
+
+    /// UDX 7.5: the greater of the timeout and three RTO without a packet.
+    fn idle_deadline(&self) -> Instant {
+        let three_rto = self.recovery.pto().saturating_mul(3);
+        let timeout: Duration = self.config.idle_timeout.max(three_rto);
+        self.clock.heard.saturating_add(timeout)
+    }
+
+    fn dial_deadline(&self) -> Option<Instant> {
+        let deadline = self.clock.opened.saturating_add(self.config.dial_timeout);
+        (!self.clock.answered).then_some(deadline)
+    }
+
+    /// V17
+    fn keep_alive_deadline(&self) -> Option<Instant> {
+        let interval = self.config.keep_alive?;
+        let waiting = self.clock.answered && self.clock.keep_alive_asked.is_none();
+        waiting.then(|| self.clock.heard.saturating_add(interval))
+    }
+
+    pub(super) fn drain_recovery_events(&mut self) {
+        while let Some(event) = self.recovery.poll_event() {
+            if self.events.len() < MAX_TRACE_EVENTS {
+                self.events.push_back(Event::Recovery(event));
+            }
+        }
+    }
+}

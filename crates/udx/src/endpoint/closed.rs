@@ -1,0 +1,294 @@
+//! Closed connections that are remembered for a while (V3, D15).
+//!
+//! A late SYN must not revive a closed connection and deliver its data a second time, and a peer
+//! whose CONNECTION_CLOSE was lost must learn of it when it speaks again.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use gapless_recovery::Instant;
+use gapless_seq::Wire32;
+
+use crate::wire::{ConnectionId, Encoder, Frame, Header, Version};
+
+/// How long a closed ID is remembered at least (V3: the greater of 10 s and 3 RTO).
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// How often CONNECTION_CLOSE is sent unasked, one RTO apart (D15: two or three times).
+const SENDINGS: u32 = 3;
+
+/// The least time between two answers to packets of one closed connection.
+const ANSWER_PAUSE: Duration = Duration::from_millis(20);
+
+/// Bytes of the reason that are sent (D24).
+const MAX_REASON: usize = 256;
+
+/// What a connection leaves behind.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) local_id: ConnectionId,
+    pub(crate) peer_id: ConnectionId,
+    pub(crate) version: Version,
+    pub(crate) remote: SocketAddr,
+    /// Whether the peer is to be told, and by which code.
+    pub(crate) tell: Option<u32>,
+    pub(crate) reason: Box<[u8]>,
+    pub(crate) pto: Duration,
+    /// Bytes that may be sent there although the address is unproven (V18).
+    pub(crate) allowance: u64,
+}
+
+#[derive(Debug)]
+struct Closed {
+    remains: Remains,
+    sendings_left: u32,
+    next_sending: Option<Instant>,
+    last_answer: Instant,
+    expires: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ClosedList {
+    entries: BTreeMap<ConnectionId, Closed>,
+    /// In order of closing, for expiry and for the bound.
+    order: VecDeque<ConnectionId>,
+    due: BTreeSet<(Instant, ConnectionId)>,
+    /// Bytes of reasons kept.
+    reasons: usize,
+}
+
+impl ClosedList {
+    pub(crate) fn add(&mut self, now: Instant, remains: Remains, capacity: usize) {
+        self.expire(now);
+        while self.order.len() >= capacity.max(1) {
+            self.forget_oldest();
+        }
+        let id = remains.local_id;
+        let memory = MEMORY.max(remains.pto.saturating_mul(3));
+        let next_sending = remains.tell.map(|_| now);
+        self.reasons = self.reasons.saturating_add(remains.reason.len());
+        let sendings_left = if remains.tell.is_some() { SENDINGS } else { 0 };
+        let closed = Closed {
+            remains,
+            sendings_left,
+            next_sending,
+            last_answer: now,
+            expires: now.saturating_add(memory),
+        };
+        if let Some(at) = next_sending {
+            self.due.insert((at, id));
+        }
+        if self.entries.insert(id, closed).is_none() {
+            self.order.push_back(id);
+        }
+    }
+
+    pub(crate) fn contains(&self, id: &ConnectionId) -> bool {
+        self.entries.contains_key(id)
+    }
+
+    /// A packet of a closed connection came. It is answered (D15) unless it says "close" itself:
+    /// two closed sides must not answer each other for ever (R12).
+    pub(crate) fn on_packet(&mut self, now: Instant, id: &ConnectionId, bytes: u64, closes: bool) {
+        let Some(closed) = self.entries.get_mut(id) else {
+            return;
+        };
+        let allowance = bytes.saturating_mul(3);
+        closed.remains.allowance = closed.remains.allowance.saturating_add(allowance);
+        if closes {
+            // The peer knows: nothing more needs to be said.
+            closed.sendings_left = 0;
+            if let Some(at) = closed.next_sending.take() {
+                self.due.remove(&(at, *id));
+            }
+            return;
+        }
+        let paused = now.saturating_duration_since(closed.last_answer) < ANSWER_PAUSE;
+        if closed.remains.tell.is_none() || paused {
+            return;
+        }
+        if let Some(at) = closed.next_sending.replace(now) {
+            self.due.remove(&(at, *id));
+        }
+        closed.sendings_left = closed.sendings_left.max(1);
+        self.due.insert((now, *id));
+    }
+
+    /// Writes a CONNECTION_CLOSE that is due: where to, and how many bytes.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+    ) -> Option<(SocketAddr, usize)> {
+        loop {
+            let (at, id) = *self.due.first().filter(|(at, _)| *at <= now)?;
+            self.due.remove(&(at, id));
+            let Some(closed) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            closed.next_sending = None;
+            closed.last_answer = now;
+            closed.sendings_left = closed.sendings_left.saturating_sub(1);
+            if closed.sendings_left > 0 {
+                let next = now.saturating_add(closed.remains.pto.max(ANSWER_PAUSE));
+                closed.next_sending = Some(next);
+                self.due.insert((next, id));
+            }
+            let Some(len) = encode(&closed.remains, buffer) else {
+                continue;
+            };
+            let bytes = u64::try_from(len).unwrap_or(u64::MAX);
+            if bytes > closed.remains.allowance {
+                continue;
+            }
+            closed.remains.allowance = closed.remains.allowance.saturating_sub(bytes);
+            return Some((closed.remains.remote, len));
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Whether the peers of all closed connections were told as often as they are to be.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(id) = self.order.front() {
+            if self
+                .entries
+                .get(id)
+                .is_some_and(|closed| closed.expires > now)
+            {
+                break;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(id) = self.order.pop_front() else {
+            return;
+        };
+        let Some(closed) = self.entries.remove(&id) else {
+            return;
+        };
+        self.reasons = self.reasons.saturating_sub(closed.remains.reason.len());
+        if let Some(at) = closed.next_sending {
+            self.due.remove(&(at, id));
+        }
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        let entry = size_of::<Closed>().saturating_add(size_of::<ConnectionId>().saturating_mul(2));
+        self.entries
+            .len()
+            .saturating_mul(entry)
+            .saturating_add(self.reasons)
+    }
+}
+
+fn encode(remains: &Remains, buffer: &mut [u8]) -> Option<usize> {
+    let mut encoder = Encoder::new(buffer, remains.version);
+    let header = Header {
+        version: remains.version.wire(),
+        destination: remains.peer_id,
+        source: remains.local_id,
+        // UDX 3: an unnumbered packet.
+        number: Wire32::new(0),
+        destination_stream: 0,
+        source_stream: 0,
+    };
+    encoder.header(&header).ok()?;
+    let reason = remains.reason.get(..MAX_REASON).unwrap_or(&remains.reason);
+    let code = remains.tell?;
+    encoder
+        .frame(&Frame::ConnectionClose {
+            code,
+            frame_type: 0,
+            reason,
+        })
+        .ok()?;
+    Some(encoder.written())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PTO: Duration = Duration::from_millis(300);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    fn id(n: u64) -> ConnectionId {
+        ConnectionId::new(&n.to_be_bytes()).unwrap()
+    }
+
+    fn remains(n: u64, tell: Option<u32>) -> Remains {
+        Remains {
+            local_id: id(n),
+            peer_id: id(n + 1000),
+            version: Version::V3,
+            remote: SocketAddr::from(([127, 0, 0, 1], 1)),
+            tell,
+            reason: Box::from(&b"bye"[..]),
+            pto: PTO,
+            allowance: u64::MAX,
+        }
+    }
+
+    // D15
+    #[test]
+    fn close_is_sent_three_times_an_rto_apart_and_again_when_the_peer_speaks() {
+        let mut list = ClosedList::default();
+        let mut buffer = [0; 200];
+        list.add(at(0), remains(1, Some(7)), 10);
+        for now in [0, 300, 600] {
+            assert_eq!(list.next_deadline(), Some(at(now)));
+            assert!(list.poll_transmit(at(now), &mut buffer).is_some());
+            assert!(list.poll_transmit(at(now), &mut buffer).is_none());
+        }
+        assert!(list.is_quiet());
+        list.on_packet(at(700), &id(1), 50, false);
+        assert!(list.poll_transmit(at(700), &mut buffer).is_some());
+        list.on_packet(at(710), &id(1), 50, false);
+        assert!(
+            list.poll_transmit(at(710), &mut buffer).is_none(),
+            "rate limited"
+        );
+    }
+
+    // R12
+    #[test]
+    fn a_close_is_never_answered_by_a_close() {
+        let mut list = ClosedList::default();
+        let mut buffer = [0; 200];
+        list.add(at(0), remains(1, Some(7)), 10);
+        list.poll_transmit(at(0), &mut buffer).unwrap();
+        list.on_packet(at(100), &id(1), 50, true);
+        assert!(list.is_quiet(), "the peer knows");
+        assert!(list.poll_transmit(at(10_000), &mut buffer).is_none());
+    }
+
+    // V3
+    #[test]
+    fn ids_are_remembered_for_ten_seconds_and_bounded_in_number() {
+        let mut list = ClosedList::default();
+        for n in 0..100 {
+            list.add(at(n), remains(n, None), 10);
+        }
+        assert_eq!(list.entries.len(), 10);
+        assert!(list.contains(&id(99)) && !list.contains(&id(89)));
+        list.expire(at(10_098));
+        assert!(list.contains(&id(99)));
+        list.expire(at(10_099));
+        assert!(!list.contains(&id(99)));
+        assert_eq!(list.memory(), 0);
+    }
+}

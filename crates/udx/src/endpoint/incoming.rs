@@ -1,0 +1,220 @@
+//! What becomes of a datagram that arrives.
+
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use super::random::reset_token;
+use super::stateless::MAX_ANSWER;
+use super::{Ecn, Endpoint, Received, is_answerable};
+use crate::connection::{Connection, Start};
+use crate::endpoint::table::ConnectionHandle;
+use crate::wire::reset::{self, Token};
+use crate::wire::{
+    ConnectionId, Datagram, Dialect, Frame, Packet, VERSION, VersionNegotiation, peek_destination,
+    peek_ids,
+};
+use gapless_recovery::Instant;
+
+/// How long an ID must have been unknown before its sender is told by a stateless reset: packets
+/// that merely overtook their SYN must not end their connection (UDX 14: 3 s).
+const RESET_AFTER: core::time::Duration = core::time::Duration::from_secs(3);
+
+impl Endpoint {
+    /// Takes datagrams from the network. Whatever they are, this costs bounded time and memory;
+    /// what is not understood is dropped and counted.
+    pub fn handle(&mut self, now: Instant, received: Received<'_>) {
+        self.advance(now);
+        let mut touched: Option<ConnectionHandle> = None;
+        for datagram in received.data.chunks(received.segment_size.max(1)) {
+            self.stats.datagrams_received = self.stats.datagrams_received.saturating_add(1);
+            if received.ecn == Some(Ecn::Ce) {
+                self.stats.congestion_marks = self.stats.congestion_marks.saturating_add(1);
+            }
+            let handle = self.handle_datagram(received.from, datagram);
+            // A train is settled once, where it is all of one connection.
+            if handle != touched {
+                if let Some(before) = touched {
+                    self.settle(before);
+                }
+                touched = handle;
+            }
+        }
+        if let Some(handle) = touched {
+            self.settle(handle);
+        }
+    }
+
+    /// Returns the connection that the datagram concerned.
+    fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<ConnectionHandle> {
+        let Some((version, destination)) = peek_destination(datagram) else {
+            self.stats.undecodable = self.stats.undecodable.saturating_add(1);
+            return self.stateless_reset(datagram);
+        };
+        match version {
+            0 => self.version_negotiation(from, datagram),
+            VERSION => self.packet(from, destination, datagram),
+            _ => {
+                self.stats.other_versions = self.stats.other_versions.saturating_add(1);
+                if self.table.route(&destination).is_none() {
+                    let reset = self.stateless_reset(datagram);
+                    if reset.is_some() {
+                        return reset;
+                    }
+                    self.offer_versions(from, datagram);
+                }
+                None
+            }
+        }
+    }
+
+    fn packet(
+        &mut self,
+        from: SocketAddr,
+        destination: ConnectionId,
+        datagram: &[u8],
+    ) -> Option<ConnectionHandle> {
+        // D4: what only Dart 3.0.0 sends is understood wherever it comes from.
+        let packet = match Packet::decode_as(datagram, Dialect::Dart30) {
+            Ok(packet) => packet,
+            Err(_) => {
+                self.stats.undecodable = self.stats.undecodable.saturating_add(1);
+                return self.stateless_reset(datagram);
+            }
+        };
+        let now = self.now;
+        if let Some(handle) = self.table.route(&destination) {
+            let connection = self.table.get_mut(handle)?;
+            connection.handle_packet(now, from, &packet, datagram.len());
+            return Some(handle);
+        }
+        if self.closed.contains(&destination) {
+            self.stats.after_close = self.stats.after_close.saturating_add(1);
+            let closes = packet
+                .frames()
+                .any(|frame| matches!(frame, Frame::ConnectionClose { .. }));
+            let bytes = u64::try_from(datagram.len()).unwrap_or(0);
+            self.closed.on_packet(now, &destination, bytes, closes);
+            return None;
+        }
+        if let reset @ Some(_) = self.stateless_reset(datagram) {
+            return reset;
+        }
+        let opens = packet
+            .frames()
+            .any(|frame| matches!(frame, Frame::Stream(stream) if stream.syn));
+        if opens {
+            return self.open(from, &packet, datagram.len());
+        }
+        self.unroutable(from, destination, datagram);
+        None
+    }
+
+    /// UDX 7.1: a STREAM frame with SYN for an unknown ID opens a connection.
+    fn open(
+        &mut self,
+        from: SocketAddr,
+        packet: &Packet<'_>,
+        len: usize,
+    ) -> Option<ConnectionHandle> {
+        let limits = &self.config.limits;
+        let local_id = packet.header().destination;
+        let full = self.table.len() >= limits.max_connections
+            || self.backlog.len() >= limits.accept_backlog;
+        // Without an ID of its own, a connection could not be told from the next one.
+        if !self.config.accept || self.shut || full || local_id.is_empty() || !is_answerable(&from)
+        {
+            self.stats.refused = self.stats.refused.saturating_add(1);
+            return None;
+        }
+        let start = Start {
+            now: self.now,
+            local_id,
+            peer_id: packet.header().source,
+            remote: from,
+            seed: self.random.number(),
+            token: self
+                .config
+                .reset_secret
+                .as_ref()
+                .map(|secret| reset_token(secret, &local_id)),
+        };
+        let connection = Connection::accept_from(start, Arc::clone(&self.shared), limits);
+        let handle = self.table.insert(local_id, connection);
+        self.backlog.push_back(handle);
+        self.stats.connections = self.stats.connections.saturating_add(1);
+        let now = self.now;
+        let early = self.early.take(&local_id);
+        let connection = self.table.get_mut(handle)?;
+        connection.handle_packet(now, from, packet, len);
+        // D23: what overtook the SYN follows it now.
+        for (from, datagram) in &early {
+            if let Ok(packet) = Packet::decode_as(datagram, Dialect::Dart30) {
+                connection.handle_packet(now, *from, &packet, datagram.len());
+            }
+        }
+        Some(handle)
+    }
+
+    fn unroutable(&mut self, from: SocketAddr, id: ConnectionId, datagram: &[u8]) {
+        self.stats.unroutable = self.stats.unroutable.saturating_add(1);
+        if !self.config.accept || self.shut {
+            return;
+        }
+        let since = self
+            .early
+            .keep(self.now, id, from, datagram, &self.config.limits);
+        let unknown_for = since.map(|since| self.now.saturating_duration_since(since));
+        let Some(secret) = &self.config.reset_secret else {
+            return;
+        };
+        if unknown_for.is_some_and(|time| time >= RESET_AFTER) && is_answerable(&from) {
+            let token = reset_token(secret, &id);
+            let mut filler = [0; reset::FILLER_LEN];
+            self.random.fill(&mut filler);
+            self.answers.give(self.now, from, |answer| {
+                reset::encode(answer, datagram.len(), token, &filler)
+            });
+        }
+    }
+
+    /// UDX 14: a datagram that cannot be routed may say that the peer forgot a connection.
+    fn stateless_reset(&mut self, datagram: &[u8]) -> Option<ConnectionHandle> {
+        let handle = self.table.by_token(&Token::of(datagram)?)?;
+        let now = self.now;
+        self.table.get_mut(handle)?.on_stateless_reset(now);
+        Some(handle)
+    }
+
+    fn version_negotiation(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Option<ConnectionHandle> {
+        let Ok(Datagram::VersionNegotiation(offer)) = Datagram::decode(datagram) else {
+            self.stats.undecodable = self.stats.undecodable.saturating_add(1);
+            return None;
+        };
+        let handle = self.table.route(&offer.destination)?;
+        let now = self.now;
+        self.table
+            .get_mut(handle)?
+            .on_version_negotiation(now, from, &offer);
+        Some(handle)
+    }
+
+    /// UDX 13: another version for an unknown ID is answered with the versions spoken here; never
+    /// longer than what provoked it, and not often.
+    fn offer_versions(&mut self, from: SocketAddr, datagram: &[u8]) {
+        if !self.config.accept || self.shut || !is_answerable(&from) {
+            return;
+        }
+        let Some((_, destination, source)) = peek_ids(datagram) else {
+            return;
+        };
+        self.answers
+            .give(self.now, from, |answer: &mut [u8; MAX_ANSWER]| {
+                let room = answer.get_mut(..datagram.len().min(MAX_ANSWER))?;
+                VersionNegotiation::encode(room, source, destination, &[VERSION]).ok()
+            });
+    }
+}

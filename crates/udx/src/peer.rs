@@ -1,0 +1,296 @@
+//! What the peers of today need differently, in one place.
+//!
+//! Nothing on the wire names an implementation, so a [`Peer`] is told from what it sends (UDX 18.1).
+//! The rest of the engine asks [`Rules`] and never the name. Every rule here that is for one peer's
+//! sake says whose; towards [`Peer::Own`] none of them costs anything.
+
+use core::time::Duration;
+
+/// Which implementation the peer is, as far as its packets told.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// Not known yet, or none of the below.
+    #[default]
+    Unknown,
+    /// This implementation.
+    Own,
+    /// go-udx.
+    Go,
+    /// js-udx.
+    Js,
+    /// dart-udx. Releases differ (UDX 1), but not in what matters here.
+    Dart,
+}
+
+/// How to treat a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Rules {
+    /// Acknowledge at once when this many packets are pending (UDX 4.2: 2; 18.4: up to 10
+    /// towards our own kind).
+    pub(crate) ack_threshold: u32,
+    /// Ranges beyond the first in an ACK frame. UDX 4.3: Go and JS worked with 32.
+    pub(crate) ack_ranges: usize,
+    /// Whether a PING under a fresh number is acknowledged. Go did not before v0.1.3 (D7), so a
+    /// Go peer counts as one that does not.
+    pub(crate) acknowledges_ping: bool,
+    /// D9: Dart's probe is a PING under a data packet's number. Such a PING is acknowledged
+    /// only from peers that never do that.
+    pub(crate) ping_numbers_are_fresh: bool,
+    /// V12: a FIN that overtakes the opening of its stream is lost at Go and JS, and the stream
+    /// never ends. Our own kind keeps it.
+    pub(crate) fin_may_overtake_syn: bool,
+    /// UDX 8.1: the peer's stream IDs are every second number.
+    pub(crate) stream_ids_count_by_two: bool,
+    /// D12, V11: Go hands at most 16 waiting streams to its application and forgets the rest, so
+    /// at most this many are opened in one round trip.
+    pub(crate) streams_per_round_trip: Option<u32>,
+    /// D23: Go and JS keep 32 packets that come ahead of the one which opens the connection, so
+    /// this many at most are outstanding before the first answer.
+    pub(crate) packets_before_answer: usize,
+    /// The least probe timeout. UDX 18.5: 200 ms is the floor of all others, whose ACKs may
+    /// come 25 ms late;
+    /// our own kind's are as late, and it knows to expect that.
+    pub(crate) min_pto: Duration,
+}
+
+/// How late our own kind may acknowledge. The same 25 ms as everybody (UDX 4.2).
+pub(crate) const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+
+impl Peer {
+    pub(crate) const fn rules(self) -> Rules {
+        let common = Rules {
+            ack_threshold: 2,
+            ack_ranges: 32,
+            acknowledges_ping: false,
+            ping_numbers_are_fresh: false,
+            fin_may_overtake_syn: false,
+            stream_ids_count_by_two: false,
+            streams_per_round_trip: Some(8),
+            packets_before_answer: 10,
+            min_pto: Duration::from_millis(200),
+        };
+        match self {
+            // UDX 18.1: treat unknown as Dart for D9 and as Go for D12.
+            Peer::Unknown | Peer::Dart => common,
+            Peer::Go => Rules {
+                ping_numbers_are_fresh: true,
+                stream_ids_count_by_two: true,
+                ..common
+            },
+            Peer::Js => Rules {
+                ping_numbers_are_fresh: true,
+                acknowledges_ping: true,
+                stream_ids_count_by_two: true,
+                streams_per_round_trip: None,
+                ..common
+            },
+            Peer::Own => Rules {
+                ack_threshold: 10,
+                ack_ranges: 32,
+                acknowledges_ping: true,
+                ping_numbers_are_fresh: true,
+                fin_may_overtake_syn: true,
+                stream_ids_count_by_two: false,
+                streams_per_round_trip: None,
+                packets_before_answer: 10,
+                min_pto: Duration::from_millis(30),
+            },
+        }
+    }
+}
+
+/// The mark by which our own kind knows itself: the low 16 bits of the MAX_DATA that a side
+/// announces. All others announce multiples of 65,536 (UDX 7.2, 15), and to all of them the value
+/// only says "plenty".
+///
+/// The upper twelve bits are fixed, the lower four are the base 2 logarithm of the number of
+/// streams the sender really lets its peer hold open at once. (MAX_STREAMS cannot say that: Go
+/// counts it over the connection's life, so everybody is told 65,535, D12.)
+const OWN_MARK: u64 = 0x6A50;
+const OWN_MARK_MASK: u64 = 0xFFF0;
+const OWN_STREAMS_MASK: u64 = 0x000F;
+const MARK_BITS: u64 = 0xFFFF;
+
+/// The largest value any 64 bit field may carry: JS drops the packet above it (V14).
+const MAX_WIRE_VALUE: u64 = (1 << 53) - 1;
+
+/// The MAX_DATA value that announces `in_flight` bytes and this side's stream limit.
+pub(crate) fn announce_max_data(in_flight: u64, max_streams: u32) -> u64 {
+    let rounded = in_flight.clamp(MARK_BITS, MAX_WIRE_VALUE) & !MARK_BITS;
+    let log2 = u64::from(max_streams.max(1).ilog2().min(15));
+    rounded | OWN_MARK | log2
+}
+
+/// If a MAX_DATA value is our own kind's: how many streams it lets us hold open.
+pub(crate) fn own_kind_streams(max_data: u64) -> Option<u32> {
+    if max_data & OWN_MARK_MASK != OWN_MARK {
+        return None;
+    }
+    let log2 = u32::try_from(max_data & OWN_STREAMS_MASK).unwrap_or(0);
+    1_u32.checked_shl(log2)
+}
+
+/// Clues gathered from a peer's packets until they name it (UDX 18.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clues {
+    /// The first packet carried MAX_DATA or MAX_STREAMS.
+    pub(crate) announced: bool,
+    /// It challenged our address right at the start.
+    pub(crate) challenged: bool,
+    /// It opened the connection by a SYN without stream IDs.
+    pub(crate) bare_syn: bool,
+    /// It answered a stream of ours by a SYN of its own (D3).
+    pub(crate) syn_back: bool,
+    /// An unnumbered packet of its had a number in the header (D5), or a frame type as only
+    /// Dart 3.0.0 numbers it (D4).
+    pub(crate) dart_header: bool,
+    /// MAX_DATA carried our mark.
+    pub(crate) own: bool,
+    /// It acknowledged with our stream IDs swapped.
+    pub(crate) swapped_ack: bool,
+}
+
+impl Clues {
+    /// What the clues say so far. A later call may know more, never less.
+    pub(crate) fn verdict(&self, dialed: bool) -> Peer {
+        if self.own {
+            Peer::Own
+        } else if self.dart_header || self.syn_back {
+            Peer::Dart
+        } else if dialed {
+            match (self.challenged || self.announced, self.swapped_ack) {
+                (true, _) => Peer::Js,
+                (false, true) => Peer::Go,
+                (false, false) => Peer::Unknown,
+            }
+        } else {
+            match (self.bare_syn, self.announced) {
+                (true, true) => Peer::Js,
+                (true, false) => Peer::Go,
+                // A SYN with stream IDs and nothing else is Dart's; with further frames it
+                // is a third implementation, though not ours.
+                (false, false) => Peer::Dart,
+                (false, true) => Peer::Unknown,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_mark_survives_and_nobody_else_carries_it() {
+        for log2 in 0..16 {
+            let value = announce_max_data(16 << 20, 1 << log2);
+            assert_eq!(own_kind_streams(value), Some(1 << log2));
+            assert!(value >= 16 << 20, "peers may have 16 MiB in flight");
+        }
+        // UDX 15: what JS, Dart and Go announce.
+        for value in [16_777_216, 1_048_576, 0, u64::MAX, MAX_WIRE_VALUE] {
+            assert_eq!(own_kind_streams(value), None, "{value}");
+        }
+        assert!(announce_max_data(u64::MAX, 1024) <= MAX_WIRE_VALUE);
+    }
+
+    #[test]
+    fn a_stream_limit_is_rounded_down_to_a_power_of_two() {
+        assert_eq!(
+            own_kind_streams(announce_max_data(1 << 20, 1000)),
+            Some(512)
+        );
+        assert_eq!(own_kind_streams(announce_max_data(1 << 20, 0)), Some(1));
+        assert_eq!(
+            own_kind_streams(announce_max_data(1 << 20, u32::MAX)),
+            Some(32_768)
+        );
+    }
+
+    // UDX 18.1, both tables.
+    #[test]
+    fn peers_are_known_by_their_first_packets() {
+        let none = Clues::default();
+        assert_eq!(
+            Clues {
+                bare_syn: true,
+                ..none
+            }
+            .verdict(false),
+            Peer::Go
+        );
+        assert_eq!(
+            Clues {
+                bare_syn: true,
+                announced: true,
+                ..none
+            }
+            .verdict(false),
+            Peer::Js
+        );
+        assert_eq!(none.verdict(false), Peer::Dart);
+        assert_eq!(
+            Clues {
+                announced: true,
+                ..none
+            }
+            .verdict(false),
+            Peer::Unknown
+        );
+        assert_eq!(
+            Clues {
+                announced: true,
+                own: true,
+                ..none
+            }
+            .verdict(false),
+            Peer::Own
+        );
+
+        assert_eq!(none.verdict(true), Peer::Unknown);
+        assert_eq!(
+            Clues {
+                swapped_ack: true,
+                ..none
+            }
+            .verdict(true),
+            Peer::Go
+        );
+        assert_eq!(
+            Clues {
+                challenged: true,
+                announced: true,
+                ..none
+            }
+            .verdict(true),
+            Peer::Js
+        );
+        assert_eq!(
+            Clues {
+                syn_back: true,
+                ..none
+            }
+            .verdict(true),
+            Peer::Dart
+        );
+        assert_eq!(
+            Clues {
+                dart_header: true,
+                swapped_ack: true,
+                ..none
+            }
+            .verdict(true),
+            Peer::Dart
+        );
+        assert_eq!(
+            Clues {
+                own: true,
+                challenged: true,
+                ..none
+            }
+            .verdict(true),
+            Peer::Own
+        );
+    }
+}
