@@ -69,8 +69,8 @@ fn check(rule: Rule) -> Result<()> {
         }
         Rule::Engines => engines(),
         Rule::Clippy => {
-            let everything = ["clippy", "--quiet", "--workspace", "--all-targets", "--"];
-            workspace::run(cargo(everything)?.args(["-D", "warnings"]))?;
+            let everything = ["clippy", "--quiet", "--workspace", "--all-targets"];
+            workspace::run(cargo(everything)?.args(["--keep-going", "--", "-D", "warnings"]))?;
             let mut library = no_panic(&["clippy", "--quiet", "--release"])?;
             workspace::run(library.args([
                 "--target-dir",
