@@ -1,2 +1,40 @@
-//! Under construction.
-fn main() {}
+//! Gapless beside other implementations, in one run.
+
+mod engine;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The UDX engine alone, without sockets.
+    Engine {
+        /// Megabytes to move.
+        #[arg(long, default_value_t = 1000)]
+        megabytes: u64,
+        /// Streams to move them on.
+        #[arg(long, default_value_t = 1)]
+        streams: usize,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().what {
+        What::Engine { megabytes, streams } => {
+            let outcome = engine::run(megabytes * 1_000_000, streams)?;
+            let seconds = outcome.time.as_secs_f64();
+            println!(
+                "{:.0} MB/s, {:.0} ns for each of {} datagrams",
+                outcome.bytes as f64 / 1e6 / seconds,
+                seconds * 1e9 / outcome.datagrams as f64,
+                outcome.datagrams
+            );
+        }
+    }
+    Ok(())
+}
