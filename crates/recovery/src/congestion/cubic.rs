@@ -274,3 +274,260 @@ fn cube_root(value: u128) -> u64 {
     }
     u64::try_from(root).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ack, congestion};
+    use super::*;
+    use crate::config::{Config, MtuConfig};
+    use crate::rtt::Rtt;
+    use core::time::Duration;
+
+    const MTU: u64 = 1200;
+
+    fn rtt(millis: u64) -> Rtt {
+        let mut rtt = Rtt::new(Duration::from_millis(millis));
+        rtt.sample(Instant::ZERO, Duration::from_millis(millis), Duration::ZERO);
+        rtt
+    }
+
+    /// A controller whose window is `packets`, in slow start.
+    fn cubic(packets: u32) -> Cubic {
+        let mtu = MtuConfig {
+            base: 1200,
+            ..MtuConfig::default()
+        };
+        Cubic::new(&Config {
+            initial_window_packets: packets,
+            mtu,
+            ..Config::default()
+        })
+    }
+
+    /// RFC 9438 in floating point and packets, written from its formulas alone.
+    struct Model {
+        cwnd: f64,
+        w_max: f64,
+        cwnd_prior: f64,
+        w_est: f64,
+        k: f64,
+        age: f64,
+        running: bool,
+    }
+
+    impl Model {
+        fn congestion(&mut self) {
+            self.w_max = if self.cwnd < self.w_max {
+                self.cwnd * 1.7 / 2.0
+            } else {
+                self.cwnd
+            };
+            self.cwnd_prior = self.cwnd;
+            self.cwnd *= 0.7;
+            self.running = false;
+        }
+
+        fn ack(&mut self, step: f64, packets: f64, rtt: f64) {
+            if self.running {
+                self.age += step;
+            } else {
+                self.running = true;
+                self.age = 0.0;
+                self.w_est = self.cwnd;
+                self.w_max = self.w_max.max(self.cwnd);
+                self.k = ((self.w_max - self.cwnd) / 0.4).cbrt();
+            }
+            let alpha = if self.w_est >= self.cwnd_prior {
+                1.0
+            } else {
+                3.0 * 0.3 / 1.7
+            };
+            self.w_est += alpha * packets / self.cwnd;
+            let w_cubic = |t: f64| 0.4 * (t - self.k).powi(3) + self.w_max;
+            if w_cubic(self.age) < self.w_est {
+                self.cwnd = self.cwnd.max(self.w_est);
+            } else {
+                let target = w_cubic(self.age + rtt).clamp(self.cwnd, 1.5 * self.cwnd);
+                self.cwnd += (target - self.cwnd) / self.cwnd * packets;
+            }
+        }
+    }
+
+    /// Runs both through the same acknowledgements and losses; the greatest relative difference.
+    fn compare(start: u32, millis: u64, seconds: u64, losses_every: u64) -> f64 {
+        let estimate = rtt(millis);
+        let mut cubic = cubic(start);
+        let mut model = Model {
+            cwnd: f64::from(start),
+            w_max: 0.0,
+            cwnd_prior: 0.0,
+            w_est: 0.0,
+            k: 0.0,
+            age: 0.0,
+            running: false,
+        };
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        model.congestion();
+        let (mut now, mut newest, mut worst) = (Instant::ZERO, 0, 0.0_f64);
+        let step = Duration::from_micros(millis * 100);
+        let mut next_loss = losses_every;
+        for _ in 0..seconds * 10_000 / millis {
+            now += step;
+            // A tenth of the window in a tenth of the round trip.
+            let packets = (cubic.window() / MTU / 10).max(1);
+            newest += packets;
+            cubic.on_ack(&ack(now, packets * MTU, newest, newest + 100, &estimate));
+            model.ack(step.as_secs_f64(), packets as f64, millis as f64 / 1000.0);
+            if now.as_nanos() / 1_000_000_000 >= next_loss {
+                next_loss += losses_every;
+                cubic.on_congestion(&congestion(now));
+                model.congestion();
+            }
+            let window = cubic.window() as f64 / MTU as f64;
+            worst = worst.max((window - model.cwnd).abs() / model.cwnd);
+        }
+        worst
+    }
+
+    #[test]
+    fn rfc9438_agrees_with_an_independent_model() {
+        for (start, millis, seconds, losses) in [
+            (100, 50, 20, 1000),   // Figure 1 from concave to convex.
+            (1000, 100, 40, 1000), // A long fat path.
+            (10, 10, 20, 1000),    // The Reno-friendly region.
+            (300, 40, 40, 5),      // Fast convergence, again and again.
+            (300, 200, 60, 20),
+        ] {
+            let worst = compare(start, millis, seconds, losses);
+            assert!(worst < 0.02, "{start} packets, {millis} ms: {worst}");
+        }
+    }
+
+    #[test]
+    fn rfc9438_4_2_the_old_window_is_reached_after_k() {
+        let estimate = rtt(100);
+        let mut cubic = cubic(1000);
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        assert_eq!(cubic.window(), 700 * MTU);
+        // K = cbrt(300 / 0.4) = 9.0856 s.
+        let mut now = Instant::ZERO;
+        let mut newest = 0;
+        let start = now + Duration::from_millis(10);
+        while cubic.window() < 999 * MTU {
+            now += Duration::from_millis(10);
+            newest += 70;
+            cubic.on_ack(&ack(now, 70 * MTU, newest, newest + 700, &estimate));
+        }
+        let took = (now - start).as_secs_f64();
+        assert!((7.5..9.1).contains(&took), "{took} s");
+    }
+
+    #[test]
+    fn rfc9438_4_7_fast_convergence() {
+        let mut cubic = cubic(100);
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        assert_eq!((cubic.window(), cubic.epoch.w_max), (70 * MTU, 100 * MTU));
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        assert_eq!(
+            (cubic.window(), cubic.epoch.w_max),
+            (49 * MTU, 70 * MTU * 17 / 20)
+        );
+    }
+
+    #[test]
+    fn rfc9438_5_8_an_unused_window_does_not_grow() {
+        let estimate = rtt(50);
+        let mut cubic = cubic(100);
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        let before = cubic.window();
+        for second in 1..100 {
+            let now = Instant::ZERO + Duration::from_secs(second);
+            let mut idle = ack(now, MTU, second, second + 1, &estimate);
+            idle.window_limited = false;
+            cubic.on_ack(&idle);
+        }
+        assert_eq!(cubic.window(), before);
+        // The silent time does not count afterwards either.
+        cubic.on_ack(&ack(
+            Instant::ZERO + Duration::from_secs(100),
+            MTU,
+            200,
+            300,
+            &estimate,
+        ));
+        assert!(cubic.window() < before + 2 * MTU);
+    }
+
+    #[test]
+    fn rfc9438_4_9_2_a_spurious_reduction_is_undone() {
+        let mut cubic = cubic(100);
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        cubic.on_spurious_congestion(Instant::ZERO);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (100 * MTU, u64::MAX));
+        cubic.on_spurious_congestion(Instant::ZERO);
+        assert_eq!(cubic.window(), 100 * MTU, "once");
+    }
+
+    #[test]
+    fn persistent_congestion_restarts_slowly() {
+        let estimate = rtt(50);
+        let mut cubic = cubic(100);
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        cubic.on_persistent_congestion(Instant::ZERO);
+        assert_eq!(cubic.window(), 2 * MTU);
+        assert!(cubic.in_slow_start());
+        cubic.on_ack(&ack(Instant::ZERO, 2 * MTU, 1, 2, &estimate));
+        assert_eq!(cubic.window(), 4 * MTU);
+        cubic.on_spurious_congestion(Instant::ZERO);
+        assert_eq!(cubic.window(), 4 * MTU, "nothing to undo");
+    }
+
+    #[test]
+    fn slow_start_stops_at_ssthresh() {
+        let estimate = rtt(50);
+        let mut cubic = cubic(100);
+        cubic.on_congestion(&congestion(Instant::ZERO));
+        cubic.on_persistent_congestion(Instant::ZERO);
+        for newest in 0..10 {
+            cubic.on_ack(&ack(Instant::ZERO, 60 * MTU, newest, newest + 1, &estimate));
+        }
+        assert!(cubic.window() >= 70 * MTU && cubic.window() < 75 * MTU);
+    }
+
+    #[test]
+    fn cube_roots_are_exact() {
+        for root in [0_u128, 1, 2, 3, 1000, 1_048_575, (1 << 42) + 12_345] {
+            let cube = root * root * root;
+            assert_eq!(u128::from(cube_root(cube)), root);
+            assert_eq!(
+                u128::from(cube_root(cube + 1)),
+                root.max(u128::from(root == 0))
+            );
+            if root > 1 {
+                assert_eq!(u128::from(cube_root(cube - 1)), root - 1);
+            }
+        }
+        assert_eq!(cube_root(u128::MAX), 6_981_463_658_331);
+    }
+
+    #[test]
+    fn extremes_saturate() {
+        let estimate = rtt(1);
+        let mut config = Config {
+            initial_window_packets: u32::MAX,
+            max_window: u64::MAX,
+            ..Config::default()
+        };
+        config.mtu.base = u16::MAX;
+        let mut cubic = Cubic::new(&config);
+        for turn in 0..200 {
+            let now = Instant::from_nanos(u64::MAX / 200 * turn);
+            cubic.on_sent(now, u64::MAX, 0);
+            cubic.on_ack(&ack(now, u64::MAX, turn, turn + 1, &estimate));
+            assert!(cubic.window() <= 1 << 48);
+            if turn % 7 == 0 {
+                cubic.on_congestion(&congestion(now));
+            }
+        }
+    }
+}

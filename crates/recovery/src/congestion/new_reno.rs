@@ -87,3 +87,59 @@ impl Controller for NewReno {
         self.base.ssthresh
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ack, congestion};
+    use super::*;
+    use crate::rtt::Rtt;
+    use core::time::Duration;
+
+    const MTU: u64 = 1200;
+
+    fn rtt() -> Rtt {
+        Rtt::new(Duration::from_millis(50))
+    }
+
+    #[test]
+    fn rfc9002_7_3_slow_start_doubles_and_avoidance_adds_a_packet_a_round() {
+        let estimate = rtt();
+        let mut reno = NewReno::new(&Config::default());
+        assert_eq!(reno.window(), 10 * MTU);
+        reno.on_ack(&ack(Instant::ZERO, 10 * MTU, 1, 2, &estimate));
+        assert_eq!(reno.window(), 20 * MTU);
+        reno.on_congestion(&congestion(Instant::ZERO));
+        assert_eq!((reno.window(), reno.ssthresh()), (10 * MTU, 10 * MTU));
+        for packet in 0..10 {
+            assert_eq!(reno.window(), 10 * MTU);
+            reno.on_ack(&ack(Instant::ZERO, MTU, packet, 100, &estimate));
+        }
+        assert_eq!(reno.window(), 11 * MTU);
+    }
+
+    #[test]
+    fn the_window_has_a_floor_and_an_undo() {
+        let mut reno = NewReno::new(&Config::default());
+        for _ in 0..10 {
+            reno.on_congestion(&congestion(Instant::ZERO));
+        }
+        assert_eq!(reno.window(), 2 * MTU);
+        let mut reno = NewReno::new(&Config::default());
+        reno.on_congestion(&congestion(Instant::ZERO));
+        reno.on_spurious_congestion(Instant::ZERO);
+        assert_eq!((reno.window(), reno.ssthresh()), (10 * MTU, u64::MAX));
+    }
+
+    #[test]
+    fn recovery_and_an_unused_window_do_not_grow() {
+        let estimate = rtt();
+        let mut reno = NewReno::new(&Config::default());
+        let mut blocked = ack(Instant::ZERO, MTU, 1, 2, &estimate);
+        blocked.in_recovery = true;
+        reno.on_ack(&blocked);
+        blocked.in_recovery = false;
+        blocked.window_limited = false;
+        reno.on_ack(&blocked);
+        assert_eq!(reno.window(), 10 * MTU);
+    }
+}

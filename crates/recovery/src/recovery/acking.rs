@@ -343,7 +343,7 @@ impl<R> Recovery<R> {
 }
 
 /// Marks losses that belong to no episode: identifiers start at one and a wrap is 2^32 reductions away.
-const NO_EPISODE: u32 = 0;
+pub(super) const NO_EPISODE: u32 = 0;
 
 #[derive(Default)]
 struct Losses {

@@ -422,8 +422,9 @@ impl<R> Recovery<R> {
         if let Some(prr) = &mut self.prr {
             prr.on_sent(size);
         }
-        let in_flight = self.log.bytes_in_flight();
-        if in_flight.saturating_add(u64::from(self.mtu.current())) > self.congestion_window() {
+        // With room for less than two packets the window counts as used: what is to be sent next may be larger than one.
+        let room = u64::from(self.mtu.current()).saturating_mul(2);
+        if self.log.bytes_in_flight().saturating_add(room) > self.congestion_window() {
             self.limited_until = self.log.next_order();
         }
         self.release_at = None;

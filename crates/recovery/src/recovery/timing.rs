@@ -8,6 +8,7 @@ use crate::num::nanos;
 use crate::time::Instant;
 
 use super::Recovery;
+use super::acking::NO_EPISODE;
 
 /// A lost transmission is remembered this many timeouts after its sending: a late acknowledgement comes within a few round trips.
 const MEMORY_TIMEOUTS: u64 = 4;
@@ -39,6 +40,8 @@ impl<R> Recovery<R> {
         if let Some(loss_time) = self.loss_time {
             if loss_time <= now {
                 self.find_losses(now, 0, true);
+                // What was found is to be sent again; its answer is waited for from now on.
+                self.pto.restart(now);
             }
         } else if self.is_waiting() && self.pto.deadline(&self.rtt) <= now {
             self.on_probe_timeout(now);
@@ -61,11 +64,8 @@ impl<R> Recovery<R> {
         if self.log.unacknowledged() == 0 {
             return self.expire(now);
         }
-        let suspect = self
-            .log
-            .oldest_in_flight()
-            .filter(|sent| sent.class != Class::MtuProbe && !sent.foreign);
-        let suspect = suspect.map_or(0, |sent| sent.bytes);
+        // Whatever is overdue: a small packet may have been lost by chance, and the probes that carry new data by their size.
+        let suspect = self.log.largest_in_flight();
         self.pto.on_timeout(now);
         self.probing_since = self.log.next_order();
         count(&mut self.stats.ptos, 1);
@@ -80,7 +80,7 @@ impl<R> Recovery<R> {
     fn expire(&mut self, now: Instant) {
         let timeout = self.pto.duration(&self.rtt);
         let mut lost_probe = None;
-        let (mut packets, mut bytes): (u64, u64) = (0, 0);
+        let (mut packets, mut bytes, mut largest) = (0_u64, 0_u64, 0_u32);
         let survivor = self.log.lose_while(u64::MAX, |lost| {
             let sent = lost.transmission;
             if sent.sent_at.saturating_add(timeout) > now {
@@ -91,8 +91,9 @@ impl<R> Recovery<R> {
             } else {
                 packets = packets.saturating_add(1);
                 bytes = bytes.saturating_add(u64::from(sent.bytes));
+                largest = largest.max(if sent.foreign { 0 } else { sent.bytes });
             }
-            Some(0)
+            Some(NO_EPISODE)
         });
         if let Some(order) = lost_probe {
             count(&mut self.stats.mtu_probes_lost, 1);
@@ -101,11 +102,13 @@ impl<R> Recovery<R> {
         if packets > 0 {
             count(&mut self.stats.packets_lost, packets);
             count(&mut self.stats.bytes_lost, bytes);
+            let by_timer = true;
             self.events.push(Event::Lost {
                 packets,
                 bytes,
-                by_timer: true,
+                by_timer,
             });
+            self.suspect(now, largest);
         }
         self.pto.restart(survivor.unwrap_or(now));
     }

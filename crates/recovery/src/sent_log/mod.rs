@@ -448,8 +448,8 @@ impl<R> SentLog<R> {
         self.transmissions.packets_in_flight()
     }
 
-    pub(crate) fn oldest_in_flight(&self) -> Option<&Transmission> {
-        self.transmissions.oldest_in_flight()
+    pub(crate) fn largest_in_flight(&self) -> u32 {
+        self.transmissions.largest_in_flight()
     }
 
     pub(crate) fn unacknowledged(&self) -> usize {

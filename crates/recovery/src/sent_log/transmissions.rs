@@ -203,10 +203,16 @@ impl Transmissions {
         self.delivered_since_loss
     }
 
-    pub(crate) fn oldest_in_flight(&self) -> Option<&Transmission> {
+    /// The size of the largest in flight on this path, MTU probes excepted. Linear.
+    pub(crate) fn largest_in_flight(&self) -> u32 {
         (self.cursor.max(self.ring.first())..self.ring.next())
             .filter_map(|order| self.ring.get(order))
-            .find(|transmission| transmission.state == State::InFlight)
+            .filter(|sent| {
+                sent.state == State::InFlight && sent.class != Class::MtuProbe && !sent.foreign
+            })
+            .map(|sent| sent.bytes)
+            .max()
+            .unwrap_or(0)
     }
 
     pub(crate) fn lose(&mut self, order: u64, episode: u32) {
