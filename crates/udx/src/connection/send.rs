@@ -116,18 +116,16 @@ impl Connection {
         let now = self.clock.now;
         // UDX 18.2: a challenge is answered before anything else.
         if let Some((_, nonce)) = self.owed.responses.pop_front() {
-            return if self.rules.acknowledges_ping {
-                self.write_numbered(buffer, Class::Reliable, Carried::Response { nonce }, None)
-            } else {
-                self.write_unnumbered(buffer, (0, 0), &[Frame::PathResponse { nonce }])
-            };
+            return self.respond(buffer, nonce);
         }
         let room = self.allowed(buffer.len());
         let challenge = self
             .path
             .due_challenge(now, CHALLENGE_LEN)
             .map(|(_, nonce)| nonce);
-        let announce = self.owed.announcement;
+        // Until the peer is proven it may not have heard the first answer: the challenge is
+        // repeated, and what went with it too.
+        let announce = self.owed.announcement || (challenge.is_some() && !self.owed.announced);
         let blocked = self
             .owed
             .data_blocked_at
@@ -155,6 +153,19 @@ impl Connection {
         }
         let len = header_len.saturating_add(encoder.written());
         (written && self.put_header(buffer, Unnumbered::WIRE, (0, 0))).then_some(len)
+    }
+
+    /// Towards peers that acknowledge PINGs the answer is a record: if it were lost, an acceptor would
+    /// stay at three times what it received (V18) until it asks again.
+    fn respond(&mut self, buffer: &mut [u8], nonce: u64) -> Option<usize> {
+        if self.rules.acknowledges_ping && self.path.allowance() >= CONTROL_ROOM {
+            let response = Carried::Response { nonce };
+            let len = self.write_numbered(buffer, Class::Reliable, response, None);
+            if len.is_some() {
+                return len;
+            }
+        }
+        self.write_unnumbered(buffer, (0, 0), &[Frame::PathResponse { nonce }])
     }
 
     /// UDX 14: once, alone in its packet, after the peer answered.
