@@ -13,6 +13,8 @@ const MIN_RTT_DIVISOR: u64 = 8;
 const N_RTT_SAMPLE: u32 = 8;
 /// RFC 9406 4.3: growth in conservative slow start is this part of slow start's.
 pub(crate) const CSS_GROWTH_DIVISOR: u64 = 4;
+/// RFC 9406 4.3: packets that one acknowledgement adds to the window at most when nothing paces the sender (L).
+pub(crate) const L_UNPACED: u64 = 8;
 /// RFC 9406 4.3: rounds of conservative slow start.
 const CSS_ROUNDS: u32 = 5;
 

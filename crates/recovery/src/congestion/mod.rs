@@ -168,6 +168,8 @@ pub(crate) struct Base {
     mtu: u64,
     initial: u64,
     max: u64,
+    /// What one acknowledgement may add in slow start, in packets (L).
+    limit: u64,
     hystart: hystart::HyStart,
 }
 
@@ -185,6 +187,12 @@ impl Base {
             initial,
             // Fixed-point windows keep 10 bits of fraction.
             max: config.max_window.clamp(least, 1 << 48),
+            // RFC 9406 4.3: no limit where a pacer spreads what an acknowledgement frees.
+            limit: if config.pacing {
+                u64::MAX
+            } else {
+                hystart::L_UNPACED
+            },
             hystart: hystart::HyStart::new(),
         }
     }
@@ -207,8 +215,7 @@ impl Base {
         self.window < self.ssthresh
     }
 
-    /// Slow start, RFC 5681 3.1 with the limit L of RFC 9406 4.2 infinite, because a pacer spreads what an
-    /// acknowledgement frees.
+    /// Slow start, RFC 5681 3.1 with the limit L of RFC 9406 4.2.
     fn slow_start(&mut self, ack: &Ack<'_>) {
         let growth = if self.ssthresh == u64::MAX {
             // RFC 9406 4.3: only in the first slow start, whose end is not known.
@@ -216,9 +223,10 @@ impl Base {
         } else {
             hystart::Growth::Full
         };
+        let bytes = ack.bytes.min(self.mtu.saturating_mul(self.limit));
         match growth {
-            hystart::Growth::Full => self.grow(ack.bytes),
-            hystart::Growth::Conservative => self.grow(ack.bytes / hystart::CSS_GROWTH_DIVISOR),
+            hystart::Growth::Full => self.grow(bytes),
+            hystart::Growth::Conservative => self.grow(bytes / hystart::CSS_GROWTH_DIVISOR),
             hystart::Growth::Stop => self.ssthresh = self.window,
         }
     }
@@ -230,6 +238,26 @@ impl Base {
             .saturating_add(bytes)
             .min(self.ssthresh.max(self.window));
         self.set_window(window);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::ack;
+    use super::*;
+
+    #[test]
+    fn rfc9406_4_2_an_unpaced_slow_start_grows_by_eight_packets_at_most() {
+        let rtt = Rtt::new(Duration::from_millis(10));
+        for (pacing, packets) in [(true, 20), (false, 8)] {
+            let mut cubic = Cubic::new(&Config {
+                pacing,
+                ..Config::default()
+            });
+            let before = cubic.window();
+            cubic.on_ack(&ack(Instant::ZERO, 20 * 1200, 20, 40, &rtt));
+            assert_eq!(cubic.window() - before, packets * 1200);
+        }
     }
 }
 
