@@ -7,8 +7,8 @@ use crate::time::Instant;
 
 /// The search ends when what could be gained is less than this, bytes: under two percent of a packet.
 const STEP: u16 = 20;
-/// Losses of large packets in a row, with nothing as large acknowledged between, that make a black hole.
-/// RFC 8899 5.1.2 (MAX_PROBES) takes the same number for probes.
+/// Round trips or timeouts in a row that lost large packets, with nothing as large acknowledged between, that make a
+/// black hole. RFC 8899 5.1.2 (MAX_PROBES) takes the same number for probes.
 const BLACK_HOLE: u8 = 3;
 
 /// RFC 8899 5.2. BASE and ERROR are one here: the base size is what the caller vouches for, so there is nothing below to fall to.
@@ -35,6 +35,8 @@ pub(crate) struct MtuSearch {
     probe: Option<(u64, u16)>,
     next_search: Instant,
     suspicions: u8,
+    /// Losses of what was sent below this order belong to the last suspicion.
+    suspected_below: u64,
     /// The smallest of the packets that made the suspicions.
     smallest_lost: u16,
     retry_after: Duration,
@@ -64,6 +66,7 @@ impl MtuSearch {
             probe: None,
             next_search: Instant::ZERO,
             suspicions: 0,
+            suspected_below: 0,
             smallest_lost: u16::MAX,
             retry_after: config.retry_after,
             config,
@@ -143,12 +146,25 @@ impl MtuSearch {
         }
     }
 
-    /// Ordinary packets were lost, or not answered in time; `bytes` is the largest of them.
-    /// RFC 8899 4.3: when nothing but the base passes any more, the larger size has met a black hole.
-    pub(crate) fn on_suspicion(&mut self, now: Instant, bytes: u32) -> Option<Change> {
-        if bytes <= u32::from(self.config.base) || self.current <= self.config.base {
+    /// Ordinary packets were lost, or not answered in time; `bytes` is the largest of them, `order` the newest, and `next`
+    /// what is sent next. RFC 8899 4.3: when nothing but the base passes any more, the larger size has met a black hole.
+    ///
+    /// The losses of one flight are one suspicion: a queue that overflows, or a burst, takes many packets at a time, and
+    /// their timers expire one after the other without any acknowledgement between.
+    pub(crate) fn on_suspicion(
+        &mut self,
+        now: Instant,
+        bytes: u32,
+        order: u64,
+        next: u64,
+    ) -> Option<Change> {
+        if bytes <= u32::from(self.config.base)
+            || self.current <= self.config.base
+            || order < self.suspected_below
+        {
             return None;
         }
+        self.suspected_below = next;
         self.suspicions = self.suspicions.saturating_add(1);
         self.smallest_lost = self
             .smallest_lost
@@ -229,6 +245,24 @@ mod tests {
         sizes
     }
 
+    /// A loss in a flight of its own.
+    fn suspect(mtu: &mut MtuSearch, now: Instant, bytes: u32) -> Option<Change> {
+        let order = mtu.suspected_below;
+        mtu.on_suspicion(now, bytes, order, order + 10)
+    }
+
+    #[test]
+    fn the_losses_of_one_flight_are_one_suspicion() {
+        let mut mtu = MtuSearch::new(&MtuConfig::default());
+        search(&mut mtu, at(0), 1500);
+        for (flight, next) in [(0, 100), (100, 200)] {
+            for order in 0..100 {
+                assert_eq!(mtu.on_suspicion(at(1), 1472, flight + order, next), None);
+            }
+        }
+        assert!(mtu.on_suspicion(at(1), 1472, 200, 300).is_some());
+    }
+
     #[test]
     fn a_usual_path_takes_one_probe() {
         let mut mtu = MtuSearch::new(&MtuConfig::default());
@@ -287,16 +321,16 @@ mod tests {
     fn rfc8899_4_3_a_black_hole_drops_to_the_base_and_is_searched_again() {
         let mut mtu = MtuSearch::new(&MtuConfig::default());
         search(&mut mtu, at(0), 1500);
-        assert_eq!(mtu.on_suspicion(at(10), 1472), None);
+        assert_eq!(suspect(&mut mtu, at(10), 1472), None);
         assert_eq!(
-            mtu.on_suspicion(at(10), 1200),
+            suspect(&mut mtu, at(10), 1200),
             None,
             "small ones prove nothing"
         );
-        assert_eq!(mtu.on_suspicion(at(10), 1472), None);
+        assert_eq!(suspect(&mut mtu, at(10), 1472), None);
         mtu.on_acked(1200);
         assert_eq!(
-            mtu.on_suspicion(at(10), 1472),
+            suspect(&mut mtu, at(10), 1472),
             Some(Change {
                 from: 1472,
                 to: 1200
@@ -307,7 +341,7 @@ mod tests {
         assert!((1231..=1250).contains(&mtu.current()));
         // The second time patience is twice as long.
         for _ in 0..3 {
-            mtu.on_suspicion(at(30), 1240);
+            suspect(&mut mtu, at(30), 1240);
         }
         assert_eq!(mtu.current(), 1200);
         assert_eq!(mtu.poll(at(49), true), None);
@@ -319,8 +353,8 @@ mod tests {
         let mut mtu = MtuSearch::new(&MtuConfig::default());
         search(&mut mtu, at(0), 1500);
         for _ in 0..10 {
-            assert_eq!(mtu.on_suspicion(at(1), 1472), None);
-            assert_eq!(mtu.on_suspicion(at(1), 1472), None);
+            assert_eq!(suspect(&mut mtu, at(1), 1472), None);
+            assert_eq!(suspect(&mut mtu, at(1), 1472), None);
             mtu.on_acked(1472);
         }
         assert_eq!(mtu.current(), 1472);

@@ -617,6 +617,47 @@ fn rfc8899_4_3_black_hole_in_the_middle() {
     world.assert_complete();
 }
 
+/// Once reordering was seen, the packets of a burst are declared lost by their own timers, one after the other, and no
+/// acknowledgement comes between: that is one bad moment and not a path that carries no large packets.
+#[test]
+fn a_burst_of_losses_is_no_black_hole() {
+    let mut config = plain();
+    config.mtu.search = true;
+    config.initial_window_packets = 100;
+    let mut recovery = Recovery::new(&config, at(0));
+    let first = send(&mut recovery, at(0), 0).number;
+    let second = send(&mut recovery, at(0), 1).number;
+    ack(&mut recovery, at(40), &[(second, second)]);
+    ack(&mut recovery, at(41), &[(first, first)]);
+    let probe = recovery.poll_mtu_probe(at(41)).unwrap();
+    let sent = recovery.commit(at(41), Class::MtuProbe, u32::from(probe), 2);
+    let number = sent.unwrap().number;
+    ack(&mut recovery, at(81), &[(number, number)]);
+    assert_eq!(recovery.mtu(), 1472);
+    for flight in 0..2 {
+        let start = 1000 + 1000 * flight;
+        let numbers: Vec<u64> = (0..30)
+            .map(|n| recovery.commit(at(start + n), Class::Reliable, 1472, n))
+            .map(|sent| sent.unwrap().number)
+            .collect();
+        let lost = recovery.stats().packets_lost;
+        ack(&mut recovery, at(start + 40), &[(numbers[20], numbers[29])]);
+        let mut timers = 0;
+        while let Some(deadline) = recovery
+            .next_deadline()
+            .filter(|due| *due < at(start + 100))
+        {
+            recovery.on_timeout(deadline);
+            timers += 1;
+        }
+        assert_eq!(recovery.stats().packets_lost - lost, 20);
+        assert!(timers >= 10, "by timers of their own: {timers}");
+        ack(&mut recovery, at(start + 200), &[(numbers[0], numbers[19])]);
+    }
+    assert_eq!(recovery.stats().black_holes, 0);
+    assert_eq!(recovery.mtu(), 1472);
+}
+
 #[test]
 fn rfc8899_3_a_lost_probe_is_no_congestion() {
     let pipe = Pipe {

@@ -246,6 +246,7 @@ impl<R> Recovery<R> {
                 return Some(NO_EPISODE);
             }
             losses.largest = losses.largest.max(transmission.bytes);
+            losses.newest = lost.order;
             losses.begins |= episode.on_loss(lost.order, next);
             losses.persistent |=
                 persistent.on_loss(transmission.sent_at, lost.after_delivered, timeout);
@@ -299,7 +300,7 @@ impl<R> Recovery<R> {
                 safe: delivered > 0 && losses.packets == 0,
             });
         }
-        self.suspect(now, losses.largest);
+        self.suspect(now, losses.largest, losses.newest);
         self.update_pacer();
     }
 
@@ -325,9 +326,10 @@ impl<R> Recovery<R> {
         }
     }
 
-    /// A large packet was lost or is overdue: perhaps its size is the cause.
-    pub(super) fn suspect(&mut self, now: Instant, bytes: u32) {
-        if let Some(change) = self.mtu.on_suspicion(now, bytes) {
+    /// A large packet was lost or is overdue: perhaps its size is the cause. `order`: the newest of those lost.
+    pub(super) fn suspect(&mut self, now: Instant, bytes: u32, order: u64) {
+        let next = self.log.next_order();
+        if let Some(change) = self.mtu.on_suspicion(now, bytes, order, next) {
             self.control.get_mut().on_mtu(change.to);
             count(&mut self.stats.black_holes, 1);
             self.events.push(Event::BlackHole {
@@ -350,6 +352,7 @@ struct Losses {
     packets: u64,
     bytes: u64,
     largest: u32,
+    newest: u64,
     begins: bool,
     persistent: bool,
 }

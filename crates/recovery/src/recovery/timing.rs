@@ -72,7 +72,8 @@ impl<R> Recovery<R> {
         self.events.push(Event::PtoFired {
             count: self.pto.count(),
         });
-        self.suspect(now, suspect);
+        // Each timeout is a suspicion of its own, for it waited for an answer to all that was sent before.
+        self.suspect(now, suspect, self.log.next_order());
     }
 
     /// Only pings, probes and repetitions of what has arrived are in flight: nobody needs them, so their time simply ends.
@@ -80,7 +81,8 @@ impl<R> Recovery<R> {
     fn expire(&mut self, now: Instant) {
         let timeout = self.pto.duration(&self.rtt);
         let mut lost_probe = None;
-        let (mut packets, mut bytes, mut largest) = (0_u64, 0_u64, 0_u32);
+        let (mut packets, mut bytes) = (0_u64, 0_u64);
+        let (mut largest, mut newest) = (0_u32, 0_u64);
         let survivor = self.log.lose_while(u64::MAX, |lost| {
             let sent = lost.transmission;
             if sent.sent_at.saturating_add(timeout) > now {
@@ -92,6 +94,7 @@ impl<R> Recovery<R> {
                 packets = packets.saturating_add(1);
                 bytes = bytes.saturating_add(u64::from(sent.bytes));
                 largest = largest.max(if sent.foreign { 0 } else { sent.bytes });
+                newest = lost.order;
             }
             Some(NO_EPISODE)
         });
@@ -108,7 +111,7 @@ impl<R> Recovery<R> {
                 bytes,
                 by_timer,
             });
-            self.suspect(now, largest);
+            self.suspect(now, largest, newest);
         }
         self.pto.restart(survivor.unwrap_or(now));
     }
