@@ -776,6 +776,22 @@ fn a_new_path_starts_afresh_and_keeps_the_records() {
     assert_eq!(recovery.stats().congestion_events, 0);
 }
 
+/// What was declared lost on the old path and comes late after all measures the old path.
+#[test]
+fn a_late_answer_over_the_old_path_tells_nothing_of_the_new() {
+    let mut recovery = Recovery::new(&plain(), at(0));
+    for what in 0..5 {
+        send(&mut recovery, at(0), what);
+    }
+    ack(&mut recovery, at(400), &[(3, 3)]);
+    assert_eq!(recovery.stats().packets_lost, 1);
+    recovery.on_path_change(at(500));
+    let window = recovery.congestion_window();
+    assert_eq!(ack(&mut recovery, at(501), &[(0, 0)]), [0]);
+    assert_eq!(recovery.rtt().samples(), 0);
+    assert_eq!(recovery.congestion_window(), window);
+}
+
 #[test]
 fn time_that_goes_back_or_jumps_is_harmless() {
     let mut recovery = Recovery::new(&Config::default(), at(1000));

@@ -250,8 +250,9 @@ impl Transmissions {
         Some(episode)
     }
 
+    /// Those declared lost as well: a late acknowledgement of one measures the old path.
     pub(crate) fn leave_path(&mut self) {
-        for order in self.cursor.max(self.ring.first())..self.ring.next() {
+        for order in self.ring.first()..self.ring.next() {
             if let Some(transmission) = self.ring.get_mut(order) {
                 transmission.foreign = true;
             }
