@@ -10,9 +10,10 @@
 
 mod harness;
 
-use gapless_recovery::{Algorithm, Config, Instant};
+use gapless_recovery::{Algorithm, Class, Config, Instant, Numbering, Permission, Recovery};
 use harness::{Form, Pipe, World, ms};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn forms() -> impl Strategy<Value = Form> {
@@ -124,5 +125,193 @@ proptest! {
     ) {
         let algorithm = if reno { Algorithm::NewReno } else { Algorithm::Cubic };
         two_phases(form, first, pipe, items, ping, algorithm, seed);
+    }
+}
+
+/// One call of a caller who may be anybody.
+#[derive(Clone, Debug)]
+enum Call {
+    Commit {
+        class: u8,
+        bytes: u16,
+        span: u64,
+    },
+    Resend,
+    Probe,
+    Split {
+        at: u64,
+    },
+    Abandon {
+        modulus: u64,
+    },
+    Ack {
+        from: u64,
+        ranges: Vec<(u64, u64)>,
+        delay: u64,
+    },
+    Timeout,
+    Wait {
+        micros: u64,
+    },
+    Back {
+        micros: u64,
+    },
+    Path,
+    Idle,
+}
+
+fn calls() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        8 => (0_u8..8, 1_u16..1473, 1_u64..1400)
+            .prop_map(|(class, bytes, span)| Call::Commit { class, bytes, span }),
+        3 => Just(Call::Resend),
+        1 => Just(Call::Probe),
+        1 => (0_u64..1400).prop_map(|at| Call::Split { at }),
+        1 => (2_u64..9).prop_map(|modulus| Call::Abandon { modulus }),
+        6 => (0_u64..40, proptest::collection::vec((0_u64..8, 0_u64..12), 0..5), any::<u32>())
+            .prop_map(|(from, ranges, delay)| Call::Ack { from, ranges, delay: u64::from(delay) }),
+        3 => Just(Call::Timeout),
+        5 => (0_u64..60_000).prop_map(|micros| Call::Wait { micros }),
+        1 => (0_u64..60_000).prop_map(|micros| Call::Back { micros }),
+        1 => Just(Call::Path),
+        1 => Just(Call::Idle),
+    ]
+}
+
+/// Each record is there from its commit to its acknowledgement, abandonment or the loss of a ping.
+fn anybody(numbering: Numbering, first_number: u64, pacing: bool, calls: &[Call]) {
+    let max_records = 64;
+    let config = Config {
+        numbering,
+        first_number,
+        pacing,
+        max_records,
+        ..Config::default()
+    };
+    let mut now = Instant::from_nanos(1_000_000_000);
+    let mut recovery: Recovery<(u64, u64)> = Recovery::new(&config, now);
+    let mut live: BTreeSet<(u64, u64)> = BTreeSet::new();
+    let mut serial = 0;
+    let unit = if numbering == Numbering::Reuse {
+        700
+    } else {
+        1
+    };
+    for call in calls {
+        match call {
+            Call::Commit { class, bytes, span } => {
+                let class = match class {
+                    6 => Class::Once,
+                    7 => Class::MtuProbe,
+                    _ => Class::Reliable,
+                };
+                serial += 1;
+                let before = recovery.next_number();
+                match recovery.commit_span(now, class, u32::from(*bytes), *span, (serial, 0)) {
+                    Ok(sent) => {
+                        assert_eq!(sent.number, before);
+                        if class == Class::Reliable {
+                            live.insert((serial, 0));
+                        }
+                    }
+                    Err(_) => assert_eq!(recovery.next_number(), before),
+                }
+            }
+            Call::Resend => {
+                if let Some((id, _)) = recovery.next_lost() {
+                    recovery.resend(now, id, 1000).unwrap();
+                }
+            }
+            Call::Probe => {
+                if let Some((id, _)) = recovery.probe_candidate() {
+                    recovery.resend(now, id, 1000).unwrap();
+                }
+            }
+            Call::Split { at } => {
+                if let Some((id, &what)) = recovery.probe_candidate() {
+                    serial += 2;
+                    let halves = [(serial - 1, 1), (serial, 1)];
+                    if recovery.split_span(id, *at, halves[0], halves[1]).is_ok() {
+                        assert!(live.remove(&what));
+                        live.extend(halves);
+                    }
+                }
+            }
+            Call::Abandon { modulus } => {
+                recovery.abandon(|what| what.0 % modulus == 0);
+                if numbering == Numbering::Fresh {
+                    live.retain(|what| what.0 % modulus != 0);
+                }
+            }
+            Call::Ack {
+                from,
+                ranges,
+                delay,
+            } => {
+                let top = recovery
+                    .next_number()
+                    .saturating_sub(1)
+                    .saturating_sub(from * unit);
+                let mut cursor = top;
+                let list: Vec<_> = ranges
+                    .iter()
+                    .map(|(gap, length)| {
+                        let high = cursor.saturating_sub(gap * unit);
+                        let low = high.saturating_sub(length * unit);
+                        cursor = low.saturating_sub(1);
+                        low..=high
+                    })
+                    .collect();
+                let result = recovery.on_ack(
+                    now,
+                    top,
+                    Duration::from_nanos(*delay),
+                    list.into_iter(),
+                    |what| {
+                        // Pings and probes are not in the model.
+                        live.remove(&what);
+                    },
+                );
+                assert!(result.is_ok() || recovery.next_number() == first_number);
+            }
+            Call::Timeout => {
+                recovery.on_timeout(now);
+                assert!(recovery.next_deadline().is_none_or(|at| at > now), "R9");
+            }
+            Call::Wait { micros } => now += Duration::from_micros(*micros),
+            Call::Back { micros } => {
+                let earlier = now - Duration::from_micros(*micros);
+                recovery.on_timeout(earlier);
+                let _ = recovery.may_send(earlier, 1200);
+            }
+            Call::Path => recovery.on_path_change(now),
+            Call::Idle => {
+                recovery.on_app_limited();
+                let _ = recovery.poll_mtu_probe(now);
+            }
+        }
+        assert_eq!(recovery.check(), Ok(()), "after {call:?}");
+        assert_eq!(recovery.unacknowledged(), live.len(), "after {call:?}");
+        assert!(recovery.congestion_window() >= 1);
+        if let Permission::Pacer(at) = recovery.may_send(now, 1200) {
+            assert!(at > now, "R9");
+        }
+    }
+    let held: BTreeSet<(u64, u64)> = recovery.records().map(|(_, what)| *what).collect();
+    assert!(live.is_subset(&held));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_calls_keeps_the_invariants(
+        reuse in any::<bool>(),
+        first in starts(),
+        pacing in any::<bool>(),
+        calls in proptest::collection::vec(calls(), 1..200),
+    ) {
+        let numbering = if reuse { Numbering::Reuse } else { Numbering::Fresh };
+        anybody(numbering, first, pacing, &calls);
     }
 }

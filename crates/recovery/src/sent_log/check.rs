@@ -3,8 +3,9 @@
 use crate::config::{Class, Numbering};
 use crate::num::wide;
 
+use super::SentLog;
+use super::acknowledge::Span;
 use super::transmissions::State;
-use super::{SentLog, Span};
 
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum LogBroken {

@@ -4,24 +4,24 @@
 //! sending, which is what RACK (RFC 8985) reasons about. Under [`Numbering::Fresh`] that order *is* the wire number;
 //! under [`Numbering::Reuse`] a second index leads from a wire number to its record.
 
+mod acknowledge;
 mod check;
 mod records;
 mod runs;
 mod transmissions;
-
-use core::ops::RangeInclusive;
 
 use crate::config::{Class, Config, Numbering};
 use crate::rate::Snapshot;
 use crate::ring::{OutOfMemory, Ring};
 use crate::time::Instant;
 
+pub(crate) use acknowledge::{Delivered, NeverSent};
 pub(crate) use check::LogBroken;
 pub use records::RecordId;
 pub(crate) use transmissions::Transmission;
 
-use records::{Record, Records};
-use runs::{Closable, close_range};
+use acknowledge::{Span, partition};
+use records::Records;
 use transmissions::Transmissions;
 
 /// A minted number and the record it was minted for.
@@ -77,46 +77,12 @@ pub enum SplitError {
     OutOfMemory,
 }
 
-/// One newly acknowledged transmission.
-pub(crate) struct Delivered<'a> {
-    pub(crate) order: u64,
-    pub(crate) transmission: &'a Transmission,
-    /// It had been declared lost, in this episode of congestion.
-    pub(crate) was_lost: Option<u32>,
-    /// `Reuse`: the record had been sent before, so the acknowledgement may mean either transmission.
-    pub(crate) ambiguous: bool,
-    /// `Reuse`: the transmission before this one had been declared lost, in this episode of congestion.
-    pub(crate) previous_lost: Option<u32>,
-    /// Names the largest number of the acknowledgement.
-    pub(crate) largest: bool,
-}
-
 /// What was declared lost by one call.
 pub(crate) struct Lost<'a> {
     pub(crate) order: u64,
     pub(crate) transmission: &'a Transmission,
     /// An acknowledged transmission lies between this one and the one shown before.
     pub(crate) after_delivered: bool,
-}
-
-/// Under `Reuse`: which numbers a record has.
-#[derive(Debug)]
-struct Span {
-    start: u64,
-    end: u64,
-    record: RecordId,
-    /// Zero while the record waits.
-    closed: u32,
-}
-
-impl Closable for Span {
-    fn closed(&self) -> Option<u32> {
-        (self.closed != 0).then_some(self.closed)
-    }
-
-    fn close(&mut self, distance: u32) {
-        self.closed = distance.max(1);
-    }
 }
 
 #[derive(Debug)]
@@ -322,41 +288,6 @@ impl<R> SentLog<R> {
         self.records.remove_where(|what| f(what));
     }
 
-    /// Closes what the ranges name. `visit` sees each transmission that this acknowledges, with the record if it was
-    /// still waited for. An error changes nothing.
-    pub(crate) fn acknowledge(
-        &mut self,
-        largest: u64,
-        ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
-        mut visit: impl FnMut(Delivered<'_>, Option<R>),
-    ) -> Result<(), NeverSent> {
-        // R3: nothing beyond what was transmitted is believed, and then nothing at all of it.
-        if largest >= self.next_number
-            || ranges.clone().any(|range| *range.end() >= self.next_number)
-        {
-            return Err(NeverSent);
-        }
-        for range in ranges {
-            self.work = self.work.saturating_add(1);
-            let (start, end) = range.into_inner();
-            if start <= end {
-                match self.numbering {
-                    Numbering::Fresh => self.acknowledge_fresh(start, end, largest, &mut visit),
-                    Numbering::Reuse => self.acknowledge_reused(start, end, largest, &mut visit),
-                }
-            }
-        }
-        self.transmissions.pop_closed();
-        while self
-            .spans
-            .front()
-            .is_some_and(|span| span.closed().is_some())
-        {
-            self.spans.pop_front();
-        }
-        Ok(())
-    }
-
     /// Declares in-flight transmissions lost, oldest first, as long as `verdict` says so. The first survivor's time is returned
     /// if its order is below `below`. `verdict` gives the episode of congestion the loss belongs to.
     pub(crate) fn lose_while(
@@ -476,65 +407,6 @@ impl<R> SentLog<R> {
         (after.saturating_sub(1) <= self.last_number).then_some(after)
     }
 
-    fn acknowledge_fresh(
-        &mut self,
-        start: u64,
-        end: u64,
-        largest: u64,
-        visit: &mut impl FnMut(Delivered<'_>, Option<R>),
-    ) {
-        let SentLog {
-            records,
-            transmissions,
-            work,
-            ..
-        } = self;
-        let steps = transmissions.deliver_range(
-            start,
-            end.saturating_add(1),
-            |order, transmission, was_lost| {
-                let record = records.remove(transmission.record);
-                let delivered = Delivered {
-                    order,
-                    transmission,
-                    was_lost,
-                    ambiguous: false,
-                    previous_lost: None,
-                    largest: order == largest,
-                };
-                visit(delivered, record.map(|record| record.what));
-            },
-        );
-        *work = work.saturating_add(steps);
-    }
-
-    fn acknowledge_reused(
-        &mut self,
-        start: u64,
-        end: u64,
-        largest: u64,
-        visit: &mut impl FnMut(Delivered<'_>, Option<R>),
-    ) {
-        let SentLog {
-            records,
-            transmissions,
-            spans,
-            work,
-            ..
-        } = self;
-        // Only records that are covered as a whole have arrived.
-        let from = partition(spans, |span| span.start < start);
-        let to = partition(spans, |span| span.end <= end.saturating_add(1));
-        let steps = close_range(spans, from, to, |_, span| {
-            let Some(record) = records.remove(span.record) else {
-                return;
-            };
-            let names_largest = span.start <= largest && largest < span.end;
-            deliver_record(transmissions, record, names_largest, visit);
-        });
-        *work = work.saturating_add(steps);
-    }
-
     /// Where a record's span stands and where it ends, if `head_span` splits it. `None` under `Fresh`.
     fn span_to_split(
         &self,
@@ -559,53 +431,6 @@ impl<R> SentLog<R> {
     }
 }
 
-/// A number was named that was never sent.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
-pub(crate) struct NeverSent;
-
-fn deliver_record<R>(
-    transmissions: &mut Transmissions,
-    record: Record<R>,
-    largest: bool,
-    visit: &mut impl FnMut(Delivered<'_>, Option<R>),
-) {
-    let previous_lost = if record.previous == record.latest {
-        None
-    } else {
-        transmissions.take_lost(record.previous)
-    };
-    let (latest, ambiguous) = (record.latest, record.resent);
-    let mut what = Some(record.what);
-    transmissions.deliver_range(
-        latest,
-        latest.saturating_add(1),
-        |order, transmission, was_lost| {
-            let delivered = Delivered {
-                order,
-                transmission,
-                was_lost,
-                ambiguous,
-                previous_lost,
-                largest,
-            };
-            visit(delivered, what.take());
-        },
-    );
-    if let Some(what) = what {
-        // Its last transmission is no longer remembered; what arrived has arrived nevertheless.
-        let forgotten = Transmission::forgotten();
-        let delivered = Delivered {
-            order: 0,
-            transmission: &forgotten,
-            was_lost: None,
-            ambiguous: true,
-            previous_lost,
-            largest: false,
-        };
-        visit(delivered, Some(what));
-    }
-}
-
 /// A lost transmission concerns its record only if it was the last hope.
 fn lose_record<R>(records: &mut Records<R>, id: RecordId, order: u64) {
     match records.get(id) {
@@ -616,18 +441,4 @@ fn lose_record<R>(records: &mut Records<R>, id: RecordId, order: u64) {
         }
         None => {}
     }
-}
-
-/// The first position whose span does not satisfy `before`; spans are sorted.
-fn partition(spans: &Ring<Span>, before: impl Fn(&Span) -> bool) -> u64 {
-    let (mut low, mut high) = (spans.first(), spans.next());
-    while low < high {
-        let middle = low.midpoint(high);
-        if spans.get(middle).is_some_and(&before) {
-            low = middle.saturating_add(1);
-        } else {
-            high = middle;
-        }
-    }
-    low
 }

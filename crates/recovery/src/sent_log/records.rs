@@ -200,7 +200,8 @@ impl<R> Records<R> {
             queue_after: NIL,
             class: Class::Reliable,
             queued: false,
-            resent: false,
+            // What it is a part of was sent: an acknowledgement may mean that (Karn).
+            resent: true,
         };
         let id = self.place(record)?;
         self.link_after(after, id.slot);

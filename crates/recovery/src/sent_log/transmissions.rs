@@ -1,5 +1,7 @@
 //! Transmissions in the order of their sending.
 
+use gapless_seq::invariant;
+
 use crate::config::Class;
 use crate::rate::Snapshot;
 use crate::ring::{OutOfMemory, Ring};
@@ -89,13 +91,42 @@ impl Closable for Transmission {
     }
 }
 
+/// What is in flight.
+#[derive(Debug)]
+struct Flight {
+    bytes: u64,
+    packets: u64,
+}
+
+impl Flight {
+    fn enter(&mut self, charge: u64) {
+        self.bytes = self.bytes.saturating_add(charge);
+        self.packets = self.packets.saturating_add(1);
+    }
+
+    fn leave(&mut self, charge: u64) {
+        // Where the books are wrong, an empty path is the reading under which sending goes on.
+        invariant!(
+            charge <= self.bytes,
+            self.bytes = charge,
+            "{charge} of {self:?} leave"
+        );
+        invariant!(
+            self.packets > 0,
+            self.packets = 1,
+            "none of {self:?} leaves"
+        );
+        self.bytes = self.bytes.saturating_sub(charge);
+        self.packets = self.packets.saturating_sub(1);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Transmissions {
     ring: Ring<Transmission>,
     /// Below it nothing is in flight. Losses are declared in the order of sending, so a cursor is all the list it takes.
     cursor: u64,
-    bytes_in_flight: u64,
-    packets_in_flight: u64,
+    flight: Flight,
     /// An acknowledged one was passed since the last loss.
     delivered_since_loss: bool,
 }
@@ -105,8 +136,10 @@ impl Transmissions {
         Transmissions {
             ring: Ring::starting_at(order),
             cursor: order,
-            bytes_in_flight: 0,
-            packets_in_flight: 0,
+            flight: Flight {
+                bytes: 0,
+                packets: 0,
+            },
             delivered_since_loss: true,
         }
     }
@@ -120,11 +153,11 @@ impl Transmissions {
     }
 
     pub(crate) const fn bytes_in_flight(&self) -> u64 {
-        self.bytes_in_flight
+        self.flight.bytes
     }
 
     pub(crate) const fn packets_in_flight(&self) -> u64 {
-        self.packets_in_flight
+        self.flight.packets
     }
 
     pub(crate) fn get(&self, order: u64) -> Option<&Transmission> {
@@ -146,8 +179,7 @@ impl Transmissions {
     pub(crate) fn push(&mut self, transmission: Transmission) -> Result<u64, OutOfMemory> {
         let charge = transmission.charge();
         let order = self.ring.push(transmission)?;
-        self.bytes_in_flight = self.bytes_in_flight.saturating_add(charge);
-        self.packets_in_flight = self.packets_in_flight.saturating_add(1);
+        self.flight.enter(charge);
         Ok(order)
     }
 
@@ -160,8 +192,7 @@ impl Transmissions {
     ) -> u64 {
         let Transmissions {
             ring,
-            bytes_in_flight,
-            packets_in_flight,
+            flight,
             delivered_since_loss,
             ..
         } = self;
@@ -172,8 +203,7 @@ impl Transmissions {
                     Some(episode)
                 }
                 State::InFlight | State::Closed { .. } => {
-                    *bytes_in_flight = bytes_in_flight.saturating_sub(transmission.charge());
-                    *packets_in_flight = packets_in_flight.saturating_sub(1);
+                    flight.leave(transmission.charge());
                     None
                 }
             };
@@ -222,8 +252,7 @@ impl Transmissions {
             transmission.state = State::Lost { episode };
             self.delivered_since_loss = false;
             let charge = transmission.charge();
-            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(charge);
-            self.packets_in_flight = self.packets_in_flight.saturating_sub(1);
+            self.flight.leave(charge);
         }
     }
 
@@ -234,8 +263,7 @@ impl Transmissions {
         {
             transmission.close(1);
             let charge = transmission.charge();
-            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(charge);
-            self.packets_in_flight = self.packets_in_flight.saturating_sub(1);
+            self.flight.leave(charge);
         }
         self.pop_closed();
     }
@@ -257,7 +285,7 @@ impl Transmissions {
                 transmission.foreign = true;
             }
         }
-        self.bytes_in_flight = 0;
+        self.flight.bytes = 0;
     }
 
     pub(crate) fn pop_closed(&mut self) {
