@@ -29,6 +29,12 @@
 //! [`Recovery::resend`]), new data (then [`Recovery::commit`]), and if [`Recovery::owes_probe`] and there is neither,
 //! [`Recovery::probe_candidate`]. After the last one, when the window has room: [`Recovery::on_app_limited`]. At
 //! [`Recovery::next_deadline`]: [`Recovery::on_timeout`]. Every call may come late, early or twice.
+//!
+//! # Not here
+//!
+//! BBR (the [`Controller`] trait has what it needs: delivery rate samples, rounds, application limits), the reaction to ECN
+//! marks, and for reused numbers the DSACK and timestamp forms of spurious loss detection: there a loss is disproved by an
+//! acknowledgement that comes before the repetition, or sooner after it than a round trip takes.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
