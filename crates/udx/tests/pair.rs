@@ -109,6 +109,28 @@ fn a_reset_ends_both_directions_and_wakes_who_waits() {
     );
 }
 
+/// D8: it has no number yet that a PING may have.
+#[test]
+fn an_acceptor_that_wrote_nothing_can_stop_a_stream_and_answer_pings() {
+    let mut pair = Pair::new();
+    let (_, stream) = pair.dial();
+    pair.client().write(stream, &mut "enough".into()).unwrap();
+    pair.run();
+    let (there, id) = pair.accept_stream();
+    pair.server.connection_mut(there).unwrap().stop(id, 9);
+    let now = pair.now;
+    pair.client().ping(now);
+    pair.run();
+    let events = pair.client_events();
+    let stopped = Event::Reset {
+        id: stream,
+        code: 9,
+    };
+    assert!(events.contains(&stopped), "{events:?}");
+    let answered = |event: &Event| matches!(event, Event::Pong { .. });
+    assert!(events.iter().any(answered), "{events:?}");
+}
+
 #[test]
 fn a_close_tells_the_peer_and_what_arrived_stays_readable() {
     let mut pair = Pair::new();

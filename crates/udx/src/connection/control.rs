@@ -168,7 +168,7 @@ impl Connection {
         if self.owed.endings.len() >= MAX_ENDINGS {
             self.owed.endings.pop_front();
         }
-        let left = if self.rules.acknowledges_ping {
+        let left = if self.may_number_pings() {
             1
         } else {
             BLIND_REPEATS
@@ -246,7 +246,7 @@ impl Connection {
         pending.left = pending.left.saturating_sub(1);
         pending.next = now.saturating_add(pause);
         let ending = pending.ending;
-        if self.rules.acknowledges_ping {
+        if self.may_number_pings() {
             // V5: with a PING it is a record like any other, and is sent until it arrived.
             return self.write_numbered(buffer, Class::Reliable, Carried::End(ending), None);
         }

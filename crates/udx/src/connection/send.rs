@@ -158,7 +158,7 @@ impl Connection {
     /// Towards peers that acknowledge PINGs the answer is a record: if it were lost, an acceptor would
     /// stay at three times what it received (V18) until it asks again.
     fn respond(&mut self, buffer: &mut [u8], nonce: u64) -> Option<usize> {
-        if self.rules.acknowledges_ping && self.path.allowance() >= CONTROL_ROOM {
+        if self.may_number_pings() && self.path.allowance() >= CONTROL_ROOM {
             let response = Carried::Response { nonce };
             let len = self.write_numbered(buffer, Class::Reliable, response, None);
             if len.is_some() {
@@ -166,6 +166,13 @@ impl Connection {
             }
         }
         self.write_unnumbered(buffer, (0, 0), &[Frame::PathResponse { nonce }])
+    }
+
+    /// Whether a control frame may be made a record by a PING. D8: a PING is never sent under 0, and 0 is the next
+    /// number of an acceptor that has written nothing yet.
+    pub(super) fn may_number_pings(&self) -> bool {
+        let next = Wire32::truncate(self.recovery.next_number());
+        self.rules.acknowledges_ping && next.raw() != 0
     }
 
     /// UDX 14: once, alone in its packet, after the peer answered.

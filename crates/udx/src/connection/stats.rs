@@ -36,7 +36,7 @@ impl Counts {
 }
 
 /// What a connection did so far. Bytes are UDP payload unless said otherwise; counts saturate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Datagrams received that were valid packets.
