@@ -1,0 +1,15 @@
+//! UDX under tokio: one task per socket drives the engine, the handles work on the engine directly.
+
+pub(crate) mod builder;
+pub(crate) mod connection;
+mod driver;
+pub(crate) mod endpoint;
+pub(crate) mod error;
+mod impair;
+pub(crate) mod recv;
+pub(crate) mod send;
+mod shared;
+mod socket;
+mod streams;
+mod timer;
+mod trace;

@@ -1,0 +1,563 @@
+//! What the driver and the handles share: the engine behind one lock, and who waits for what.
+
+use super::error::ConnectionError;
+use super::socket::{Counters, Socket};
+use super::streams::{Stream, Streams};
+use super::trace;
+use gapless_udx::{self as engine, ConnectionHandle, Event, Instant};
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Towards a peer that discards what its application has not read when a connection closes (UDX V21: Go, JS): how long the
+/// close waits after everything was acknowledged and the peer's streams have ended. Its application reads within that.
+const GRACE_AFTER_END: Duration = Duration::from_secs(1);
+
+/// The same while the peer has not ended its streams. JS waits as long for its own acknowledgements (UDX 20).
+const GRACE: Duration = Duration::from_secs(5);
+
+/// One endpoint: everything its handles, its connections and its driver have in common.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    epoch: std::time::Instant,
+    /// A connection waits to be accepted, or none will ever come.
+    pub(crate) incoming: Notify,
+    /// The last connection is gone.
+    pub(crate) idle: Notify,
+    pub(crate) counters: Counters,
+}
+
+impl Shared {
+    pub(crate) fn new(engine: engine::Endpoint, socket: Arc<Socket>, options: Options) -> Self {
+        Self {
+            state: Mutex::new(State::new(engine, socket, options)),
+            epoch: std::time::Instant::now(),
+            incoming: Notify::new(),
+            idle: Notify::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The lock is held for short, bounded work: never across a system call, an await or foreign code.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // The engine has no panic path; should this layer have one, other tasks are better served by the state as it is.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks, works, then wakes whom the work concerns.
+    pub(crate) fn operate<R>(&self, work: impl FnOnce(&mut State, Instant, &mut Wakes) -> R) -> R {
+        let mut wakes = Wakes::default();
+        let mut state = self.lock();
+        let now = self.now();
+        let result = work(&mut state, now, &mut wakes);
+        state.rouse(&mut wakes);
+        drop(state);
+        wakes.wake(self);
+        result
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.instant(std::time::Instant::now())
+    }
+
+    pub(crate) fn instant(&self, time: std::time::Instant) -> Instant {
+        let since = time.saturating_duration_since(self.epoch).as_nanos();
+        Instant::from_nanos(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// `None` beyond what the system's clock can express: never.
+    pub(crate) fn system_time(&self, at: Instant) -> Option<std::time::Instant> {
+        self.epoch.checked_add(Duration::from_nanos(at.as_nanos()))
+    }
+}
+
+/// What the application chose for this layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) linger: Duration,
+    pub(crate) refusal_patience: Duration,
+}
+
+pub(crate) struct State {
+    pub(crate) engine: engine::Endpoint,
+    pub(crate) socket: Arc<Socket>,
+    pub(crate) connections: HashMap<ConnectionHandle, Entry>,
+    pub(crate) driver: DriverState,
+    pub(crate) options: Options,
+    /// Times at which this layer itself has something to do for a connection.
+    alarms: BTreeSet<(Instant, ConnectionHandle)>,
+    /// Dials without an answer, for which hints of the network matter.
+    dialing: Vec<ConnectionHandle>,
+    /// Whether any `Endpoint` handle is left.
+    pub(crate) endpoint_held: bool,
+    pub(crate) accepting: bool,
+    pub(crate) closed: bool,
+    pub(crate) idle_waiters: usize,
+    /// What the impairment did, out and back, when the driver last looked.
+    pub(crate) impairment: Option<(gapless_link::Counters, gapless_link::Counters)>,
+}
+
+/// What handles need to know about the driver's task to wake it no more often than needed.
+#[derive(Default)]
+pub(crate) struct DriverState {
+    pub(crate) waker: Option<Waker>,
+    /// It is at work, and will look at `roused` before it sleeps.
+    pub(crate) running: bool,
+    pub(crate) roused: bool,
+    /// It is gone; nothing will ever move again.
+    pub(crate) stopped: bool,
+}
+
+/// One connection, as this layer sees it.
+pub(crate) struct Entry {
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) streams: Streams,
+    pub(crate) connected: bool,
+    pub(crate) over: Option<ConnectionError>,
+    pub(crate) pongs: u64,
+    pub(crate) last_pong: Duration,
+    refused: bool,
+    alarm: Option<Instant>,
+    /// No handle is left. It lives on until what was written has arrived.
+    dropped: Option<Dropped>,
+}
+
+struct Dropped {
+    latest: Instant,
+    settled: bool,
+}
+
+/// What tasks wait for on a connection as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    pub(crate) connected: Notify,
+    pub(crate) stream_opened: Notify,
+    pub(crate) streams_available: Notify,
+    pub(crate) pong: Notify,
+    pub(crate) closed: Notify,
+}
+
+impl Signals {
+    fn all(&self) {
+        self.connected.notify_waiters();
+        self.stream_opened.notify_waiters();
+        self.streams_available.notify_waiters();
+        self.pong.notify_waiters();
+        self.closed.notify_waiters();
+    }
+}
+
+/// Whom to wake once the lock is released: a waker may run anything, also code that takes the lock.
+#[derive(Default)]
+pub(crate) struct Wakes(Vec<Wake>);
+
+enum Wake {
+    Task(Waker),
+    Stream(Arc<Notify>),
+    Signal(Arc<Signals>, fn(&Signals) -> &Notify),
+    Connection(Arc<Signals>),
+    Incoming,
+    Idle,
+}
+
+impl Wakes {
+    pub(crate) fn task(&mut self, waker: Option<Waker>) {
+        self.0.extend(waker.map(Wake::Task));
+    }
+
+    pub(crate) fn stream(&mut self, changed: Option<&Arc<Notify>>) {
+        self.0.extend(changed.cloned().map(Wake::Stream));
+    }
+
+    pub(crate) fn wake(&mut self, shared: &Shared) {
+        for wake in self.0.drain(..) {
+            match wake {
+                Wake::Task(waker) => waker.wake(),
+                Wake::Stream(changed) => changed.notify_waiters(),
+                Wake::Signal(signals, which) => which(&signals).notify_waiters(),
+                Wake::Connection(signals) => signals.all(),
+                Wake::Incoming => shared.incoming.notify_waiters(),
+                Wake::Idle => shared.idle.notify_waiters(),
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(connected: bool) -> Self {
+        Self {
+            signals: Arc::default(),
+            streams: Streams::default(),
+            connected,
+            over: None,
+            pongs: 0,
+            last_pong: Duration::ZERO,
+            refused: false,
+            alarm: None,
+            dropped: None,
+        }
+    }
+
+    fn end(&mut self, error: ConnectionError, wakes: &mut Wakes) {
+        if self.over.is_some() {
+            return;
+        }
+        self.over = Some(error);
+        // Whoever waits for anything learns of the end, however it came.
+        self.streams.wake_all(wakes);
+        wakes.0.push(Wake::Connection(self.signals.clone()));
+    }
+}
+
+impl State {
+    fn new(engine: engine::Endpoint, socket: Arc<Socket>, options: Options) -> Self {
+        Self {
+            engine,
+            socket,
+            connections: HashMap::new(),
+            driver: DriverState::default(),
+            options,
+            alarms: BTreeSet::new(),
+            dialing: Vec::new(),
+            endpoint_held: true,
+            accepting: true,
+            closed: false,
+            idle_waiters: 0,
+            impairment: None,
+        }
+    }
+
+    /// Has the driver look at the engine, by waking it unless it is up anyway.
+    pub(crate) fn rouse(&mut self, wakes: &mut Wakes) {
+        if !self.driver.roused {
+            self.driver.roused = true;
+            if !self.driver.running {
+                wakes.task(self.driver.waker.clone());
+            }
+        }
+    }
+
+    /// Makes a connection known that the engine has begun.
+    pub(crate) fn insert(&mut self, handle: ConnectionHandle, connected: bool) -> Arc<Signals> {
+        let mut entry = Entry::new(connected);
+        if !connected {
+            self.dialing.push(handle);
+        }
+        let signals = entry.signals.clone();
+        // It may have ended before it was accepted.
+        if let Some(reason) = self
+            .engine
+            .connection(handle)
+            .and_then(|c| c.close_reason())
+        {
+            entry.over = Some(ConnectionError::from_reason(reason, false));
+        }
+        self.connections.insert(handle, entry);
+        signals
+    }
+
+    /// Passes the engine's events on to those who wait for them. Whether there were any.
+    pub(crate) fn dispatch(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
+        let (mut any, mut ended) = (false, false);
+        while let Some((handle, event)) = self.engine.poll_event() {
+            any = true;
+            ended |= event == Event::Closed;
+            trace::event(handle, &event);
+            if let Event::Incoming = event {
+                self.on_incoming(wakes);
+                continue;
+            }
+            let Some(entry) = self.connections.get_mut(&handle) else {
+                // Not accepted yet: all that `accept` needs to know, the engine still knows then.
+                continue;
+            };
+            let signal = |which| Wake::Signal(entry.signals.clone(), which);
+            match event {
+                Event::Connected => {
+                    wakes.0.push(signal(|s| &s.connected));
+                    entry.connected = true;
+                    self.dialing.retain(|dial| *dial != handle);
+                }
+                Event::StreamOpened => wakes.0.push(signal(|s| &s.stream_opened)),
+                Event::StreamsAvailable => wakes.0.push(signal(|s| &s.streams_available)),
+                Event::Pong { rtt } => {
+                    wakes.0.push(signal(|s| &s.pong));
+                    entry.pongs = entry.pongs.wrapping_add(1);
+                    entry.last_pong = rtt;
+                }
+                Event::Closed => self.on_closed(handle, wakes),
+                Event::Readable(id) => {
+                    if let Some(connection) = self.engine.connection_mut(handle) {
+                        entry.streams.on_readable(id, connection, wakes);
+                    }
+                    self.settle(handle, now);
+                }
+                Event::Writable(id) => entry.streams.on_writable(id, wakes),
+                Event::Acknowledged(id) => {
+                    entry.streams.on_acknowledged(id, wakes);
+                    self.tidy(handle, id, now);
+                }
+                Event::Reset { id, code } => {
+                    entry.streams.on_reset(id, code, wakes);
+                    self.tidy(handle, id, now);
+                }
+                // Only for those who watch: `trace` has passed them on.
+                _ => {}
+            }
+        }
+        if ended && self.idle_waiters > 0 && self.is_idle() {
+            wakes.0.push(Wake::Idle);
+        }
+        any
+    }
+
+    fn on_incoming(&mut self, wakes: &mut Wakes) {
+        if self.accepting {
+            wakes.0.push(Wake::Incoming);
+            return;
+        }
+        while let Some(handle) = self.engine.accept() {
+            self.engine.release(handle);
+        }
+    }
+
+    pub(crate) fn set_accepting(&mut self, accepting: bool, wakes: &mut Wakes) {
+        self.accepting = accepting;
+        self.on_incoming(wakes);
+        wakes.0.push(Wake::Incoming);
+    }
+
+    fn on_closed(&mut self, handle: ConnectionHandle, wakes: &mut Wakes) {
+        let Some(entry) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        let connection = self.engine.connection(handle);
+        let error = match connection.and_then(|c| c.close_reason()) {
+            Some(reason) => ConnectionError::from_reason(reason, entry.refused),
+            None => ConnectionError::EndpointStopped,
+        };
+        entry.end(error, wakes);
+        self.dialing.retain(|dial| *dial != handle);
+        if entry.dropped.is_some() {
+            self.remove(handle);
+        }
+    }
+
+    /// The application closes one connection now.
+    pub(crate) fn close(
+        &mut self,
+        handle: ConnectionHandle,
+        now: Instant,
+        code: u32,
+        reason: &[u8],
+        wakes: &mut Wakes,
+    ) {
+        if let Some(connection) = self.engine.connection_mut(handle) {
+            connection.close(now, code, reason);
+        }
+        if let Some(entry) = self.connections.get_mut(&handle) {
+            entry.end(ConnectionError::LocallyClosed { code }, wakes);
+        }
+        self.dialing.retain(|dial| *dial != handle);
+    }
+
+    /// The application closes everything now.
+    pub(crate) fn close_all(&mut self, now: Instant, code: u32, reason: &[u8], wakes: &mut Wakes) {
+        self.closed = true;
+        self.engine.close(now, code, reason);
+        self.end_all(&ConnectionError::LocallyClosed { code }, wakes);
+    }
+
+    /// The driver is gone.
+    pub(crate) fn stop(&mut self, wakes: &mut Wakes) {
+        self.driver.stopped = true;
+        self.driver.waker = None;
+        self.closed = true;
+        self.end_all(&ConnectionError::EndpointStopped, wakes);
+    }
+
+    fn end_all(&mut self, error: &ConnectionError, wakes: &mut Wakes) {
+        for entry in self.connections.values_mut() {
+            entry.end(error.clone(), wakes);
+        }
+        let dropped = self.connections.iter().filter(|(_, e)| e.dropped.is_some());
+        for handle in dropped.map(|(handle, _)| *handle).collect::<Vec<_>>() {
+            self.remove(handle);
+        }
+        self.dialing.clear();
+        wakes.0.extend([Wake::Incoming, Wake::Idle]);
+    }
+
+    /// The last handle of a connection is gone: it is closed as soon as what was written has arrived.
+    pub(crate) fn abandon(&mut self, handle: ConnectionHandle, now: Instant) {
+        let latest = now.saturating_add(self.options.linger);
+        if let Some(entry) = self.connections.get_mut(&handle) {
+            entry.dropped = Some(Dropped {
+                latest,
+                settled: false,
+            });
+        }
+        self.set_alarm(handle, latest);
+        self.settle(handle, now);
+    }
+
+    /// Forgets a stream once both its ends are through and both its handles are gone.
+    pub(crate) fn tidy(&mut self, handle: ConnectionHandle, id: engine::StreamId, now: Instant) {
+        let Some(entry) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        let over = entry.over.is_some();
+        if entry.streams.forget_if_done(id, over)
+            && let Some(connection) = self.engine.connection_mut(handle)
+        {
+            connection.release_stream(id);
+        }
+        self.settle(handle, now);
+    }
+
+    /// Closes a connection that nobody holds, when it is time.
+    fn settle(&mut self, handle: ConnectionHandle, now: Instant) {
+        let Some(entry) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        let Some(dropped) = &mut entry.dropped else {
+            return;
+        };
+        if entry.over.is_some() {
+            self.remove(handle);
+            return;
+        }
+        if dropped.settled || !entry.streams.all_arrived() {
+            return;
+        }
+        dropped.settled = true;
+        let peer = self.engine.connection(handle).map(|c| c.peer());
+        // V21: our own kind still reads what it has after a close; others discard it.
+        let grace = if entry.streams.is_empty() && !entry.streams.any_ever()
+            || peer == Some(engine::Peer::Own)
+        {
+            Duration::ZERO
+        } else if entry.streams.all_ended() {
+            GRACE_AFTER_END
+        } else {
+            GRACE
+        };
+        if grace.is_zero() {
+            self.remove(handle);
+        } else {
+            let latest = dropped.latest;
+            self.set_alarm(handle, now.saturating_add(grace).min(latest));
+        }
+    }
+
+    fn remove(&mut self, handle: ConnectionHandle) {
+        if let Some(entry) = self.connections.remove(&handle) {
+            if let Some(at) = entry.alarm {
+                self.alarms.remove(&(at, handle));
+            }
+            self.dialing.retain(|dial| *dial != handle);
+            self.engine.release(handle);
+        }
+    }
+
+    fn set_alarm(&mut self, handle: ConnectionHandle, at: Instant) {
+        if let Some(entry) = self.connections.get_mut(&handle) {
+            if let Some(old) = entry.alarm.replace(at) {
+                self.alarms.remove(&(old, handle));
+            }
+            self.alarms.insert((at, handle));
+        }
+    }
+
+    /// The next time at which the driver must work without being asked.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let engine = self.engine.next_deadline();
+        alarm.into_iter().chain(engine).min()
+    }
+
+    /// Does what is due; whether anything was.
+    pub(crate) fn on_timeout(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
+        let mut any = false;
+        if self.engine.next_deadline().is_some_and(|at| at <= now) {
+            any = true;
+            self.engine.handle_timeout(now);
+        }
+        while let Some((at, handle)) = self.alarms.first().copied() {
+            if at > now {
+                break;
+            }
+            any = true;
+            self.alarms.remove(&(at, handle));
+            self.on_alarm(handle, now, wakes);
+        }
+        any
+    }
+
+    fn on_alarm(&mut self, handle: ConnectionHandle, now: Instant, wakes: &mut Wakes) {
+        let Some(entry) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        entry.alarm = None;
+        if entry.dropped.is_some() {
+            self.remove(handle);
+        } else if entry.refused && !entry.connected {
+            entry.end(ConnectionError::NoAnswer { refused: true }, wakes);
+            self.close(handle, now, 0, b"", wakes);
+        }
+    }
+
+    /// The network reports that `host` (or something in front of it) does not take datagrams.
+    pub(crate) fn on_unreachable(&mut self, host: IpAddr, now: Instant) {
+        let patience = self.options.refusal_patience;
+        for handle in self.dialing.clone() {
+            let remote = self.engine.connection(handle).map(|c| c.remote_address());
+            let Some(entry) = self.connections.get_mut(&handle) else {
+                continue;
+            };
+            // Only a hint, and anybody can forge it: it shortens the wait for an answer, no more.
+            if remote.is_some_and(|remote| remote.ip() == host) && !entry.refused {
+                entry.refused = true;
+                self.set_alarm(handle, now.saturating_add(patience));
+            }
+        }
+    }
+
+    /// Nothing is left that needs the driver, and nobody who could begin something.
+    pub(crate) fn is_finished(&self) -> bool {
+        !self.endpoint_held && self.connections.is_empty() && self.engine.is_idle()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.driver.stopped || self.engine.is_idle()
+    }
+
+    /// The stream's bookkeeping, if both it and its connection are known.
+    pub(crate) fn stream_mut(
+        &mut self,
+        handle: ConnectionHandle,
+        id: engine::StreamId,
+    ) -> Option<&mut Stream> {
+        self.connections.get_mut(&handle)?.streams.get_mut(id)
+    }
+
+    /// Why the connection is over, when the engine says that it is.
+    pub(crate) fn error_of(&self, handle: ConnectionHandle) -> ConnectionError {
+        let entry = self.connections.get(&handle);
+        if let Some(error) = entry.and_then(|entry| entry.over.clone()) {
+            return error;
+        }
+        let refused = entry.is_some_and(|entry| entry.refused);
+        match self
+            .engine
+            .connection(handle)
+            .and_then(|c| c.close_reason())
+        {
+            Some(reason) => ConnectionError::from_reason(reason, refused),
+            None => ConnectionError::EndpointStopped,
+        }
+    }
+}
