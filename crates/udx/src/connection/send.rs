@@ -249,7 +249,6 @@ impl Connection {
     /// Writes one numbered packet of at most `packet.len()` bytes: what was lost, else what is new,
     /// else a probe.
     fn next_numbered(&mut self, packet: &mut [u8]) -> Option<usize> {
-        self.clock.paced_until = None;
         if let Some((record, carried)) = self.recovery.next_lost() {
             let carried = *carried;
             return self.send_again(packet, record, carried);
@@ -434,8 +433,15 @@ impl Connection {
         if self.data_allowance() < u64::try_from(bytes).unwrap_or(u64::MAX) {
             return None;
         }
+        // The pacer named a time at which a batch is worth sending; a caller who asks before, because
+        // something else happened, would send it packet by packet.
+        let now = self.clock.now;
+        if self.clock.paced_until.is_some_and(|at| at > now) && !self.recovery.owes_probe() {
+            return None;
+        }
+        self.clock.paced_until = None;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match self.recovery.may_send(self.clock.now, bytes) {
+        match self.recovery.may_send(now, bytes) {
             Permission::Now | Permission::Probe => Some(()),
             Permission::Pacer(until) => {
                 self.clock.paced_until = Some(until);
