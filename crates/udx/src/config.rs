@@ -89,13 +89,15 @@ impl Default for ConnectionConfig {
 }
 
 /// The least that a path must carry for a SYN, an announcement and some data.
-const LEAST_DATAGRAM: u16 = 256;
+pub(crate) const LEAST_DATAGRAM: u16 = 256;
 
 impl ConnectionConfig {
     /// Whether the settings can be kept.
     pub(crate) fn validate(&self) -> Result<(), ConnectError> {
         let sizes = LEAST_DATAGRAM <= self.base_datagram && self.base_datagram <= self.max_datagram;
-        let times = !self.idle_timeout.is_zero() && !self.dial_timeout.is_zero();
+        // R12: two sides that ask at once after each answer would never stop.
+        let asks = self.keep_alive.is_none_or(|pause| !pause.is_zero());
+        let times = !self.idle_timeout.is_zero() && !self.dial_timeout.is_zero() && asks;
         let number = self.first_number < u64::MAX >> 1;
         if sizes && times && number {
             Ok(())

@@ -6,6 +6,8 @@
 
 use core::time::Duration;
 
+use crate::connection::Side;
+
 /// Which implementation the peer is, as far as its packets told.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -104,10 +106,14 @@ impl Peer {
 /// announces. All others announce multiples of 65,536 (UDX 7.2, 15), and to all of them the value
 /// only says "plenty".
 ///
-/// The upper twelve bits are fixed, the lower four are the base 2 logarithm of the number of
+/// Dialer and acceptor have different marks, since Go answers DATA_BLOCKED by the very value that it was
+/// given (UDX 10.2): our own mark coming back must not make it one of us.
+///
+/// The upper twelve bits are fixed for each side, the lower four are the base 2 logarithm of the number of
 /// streams the sender really lets its peer hold open at once. (MAX_STREAMS cannot say that: Go
 /// counts it over the connection's life, so everybody is told 65,535, D12.)
-const OWN_MARK: u64 = 0x6A50;
+const DIALER_MARK: u64 = 0x6A50;
+const ACCEPTOR_MARK: u64 = 0x6A60;
 const OWN_MARK_MASK: u64 = 0xFFF0;
 const OWN_STREAMS_MASK: u64 = 0x000F;
 const MARK_BITS: u64 = 0xFFFF;
@@ -115,16 +121,24 @@ const MARK_BITS: u64 = 0xFFFF;
 /// The largest value any 64 bit field may carry: JS drops the packet above it (V14).
 const MAX_WIRE_VALUE: u64 = (1 << 53) - 1;
 
-/// The MAX_DATA value that announces `in_flight` bytes and this side's stream limit.
-pub(crate) fn announce_max_data(in_flight: u64, max_streams: u32) -> u64 {
-    let rounded = in_flight.clamp(MARK_BITS, MAX_WIRE_VALUE) & !MARK_BITS;
-    let log2 = u64::from(max_streams.max(1).ilog2().min(15));
-    rounded | OWN_MARK | log2
+const fn own_mark(side: Side) -> u64 {
+    match side {
+        Side::Dialer => DIALER_MARK,
+        Side::Acceptor => ACCEPTOR_MARK,
+    }
 }
 
-/// If a MAX_DATA value is our own kind's: how many streams it lets us hold open.
-pub(crate) fn own_kind_streams(max_data: u64) -> Option<u32> {
-    if max_data & OWN_MARK_MASK != OWN_MARK {
+/// The MAX_DATA value by which `side` announces `in_flight` bytes and its stream limit.
+pub(crate) fn announce_max_data(side: Side, in_flight: u64, max_streams: u32) -> u64 {
+    let rounded = in_flight.clamp(MARK_BITS, MAX_WIRE_VALUE) & !MARK_BITS;
+    let log2 = u64::from(max_streams.max(1).ilog2().min(15));
+    rounded | own_mark(side) | log2
+}
+
+/// If a MAX_DATA value that came from `side` is our own kind's: how many streams it lets us hold
+/// open.
+pub(crate) fn own_kind_streams(side: Side, max_data: u64) -> Option<u32> {
+    if max_data & OWN_MARK_MASK != own_mark(side) {
         return None;
     }
     let log2 = u32::try_from(max_data & OWN_STREAMS_MASK).unwrap_or(0);
@@ -134,12 +148,16 @@ pub(crate) fn own_kind_streams(max_data: u64) -> Option<u32> {
 /// Clues gathered from a peer's packets until they name it (UDX 18.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Clues {
-    /// The first packet carried MAX_DATA or MAX_STREAMS.
+    /// It announced limits: the dialer MAX_DATA or MAX_STREAMS in its opening packet, the acceptor
+    /// MAX_STREAMS (a MAX_DATA may be Go's answer to DATA_BLOCKED).
     pub(crate) announced: bool,
     /// It challenged our address right at the start.
     pub(crate) challenged: bool,
     /// It opened the connection by a SYN without stream IDs.
     pub(crate) bare_syn: bool,
+    /// The first packet of all had both stream IDs. (With a source alone it is a stream of Go's or JS's
+    /// whose packet overtook the opening of the connection.)
+    pub(crate) named_ids: bool,
     /// It answered a stream of ours by a SYN of its own (D3).
     pub(crate) syn_back: bool,
     /// An unnumbered packet of its had a number in the header (D5), or a frame type as only
@@ -170,8 +188,8 @@ impl Clues {
                 (true, false) => Peer::Go,
                 // A SYN with stream IDs and nothing else is Dart's; with further frames it
                 // is a third implementation, though not ours.
-                (false, false) => Peer::Dart,
-                (false, true) => Peer::Unknown,
+                (false, false) if self.named_ids => Peer::Dart,
+                (false, _) => Peer::Unknown,
             }
         }
     }
@@ -181,31 +199,34 @@ impl Clues {
 mod tests {
     use super::*;
 
+    const SIDES: [Side; 2] = [Side::Dialer, Side::Acceptor];
+
     #[test]
     fn our_mark_survives_and_nobody_else_carries_it() {
         for log2 in 0..16 {
-            let value = announce_max_data(16 << 20, 1 << log2);
-            assert_eq!(own_kind_streams(value), Some(1 << log2));
-            assert!(value >= 16 << 20, "peers may have 16 MiB in flight");
+            for [side, other] in [SIDES, [SIDES[1], SIDES[0]]] {
+                let value = announce_max_data(side, 16 << 20, 1 << log2);
+                assert_eq!(own_kind_streams(side, value), Some(1 << log2));
+                assert_eq!(own_kind_streams(other, value), None, "our own, sent back");
+                assert!(value >= 16 << 20, "peers may have 16 MiB in flight");
+            }
         }
         // UDX 15: what JS, Dart and Go announce.
         for value in [16_777_216, 1_048_576, 0, u64::MAX, MAX_WIRE_VALUE] {
-            assert_eq!(own_kind_streams(value), None, "{value}");
+            assert_eq!(SIDES.map(|side| own_kind_streams(side, value)), [None; 2]);
         }
-        assert!(announce_max_data(u64::MAX, 1024) <= MAX_WIRE_VALUE);
+        assert!(announce_max_data(Side::Dialer, u64::MAX, 1024) <= MAX_WIRE_VALUE);
     }
 
     #[test]
     fn a_stream_limit_is_rounded_down_to_a_power_of_two() {
-        assert_eq!(
-            own_kind_streams(announce_max_data(1 << 20, 1000)),
-            Some(512)
-        );
-        assert_eq!(own_kind_streams(announce_max_data(1 << 20, 0)), Some(1));
-        assert_eq!(
-            own_kind_streams(announce_max_data(1 << 20, u32::MAX)),
-            Some(32_768)
-        );
+        let told = |streams| {
+            let value = announce_max_data(Side::Acceptor, 1 << 20, streams);
+            own_kind_streams(Side::Acceptor, value)
+        };
+        assert_eq!(told(1000), Some(512));
+        assert_eq!(told(0), Some(1));
+        assert_eq!(told(u32::MAX), Some(32_768));
     }
 
     // UDX 18.1, both tables.
@@ -229,7 +250,19 @@ mod tests {
             .verdict(false),
             Peer::Js
         );
-        assert_eq!(none.verdict(false), Peer::Dart);
+        assert_eq!(
+            Clues {
+                named_ids: true,
+                ..none
+            }
+            .verdict(false),
+            Peer::Dart
+        );
+        assert_eq!(
+            none.verdict(false),
+            Peer::Unknown,
+            "a stream overtook the opening of its connection"
+        );
         assert_eq!(
             Clues {
                 announced: true,

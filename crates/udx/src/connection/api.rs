@@ -36,9 +36,6 @@ impl Connection {
         }
         let id = self.streams.open();
         self.streams.queue(id);
-        if self.peer == crate::peer::Peer::Own {
-            self.open_window(id);
-        }
         Ok(StreamId(id))
     }
 
@@ -72,6 +69,10 @@ impl Connection {
             self.streams.writers = self.streams.writers.saturating_add(1);
         }
         self.streams.queue(id.0);
+        if stream_is_blocked(&self.streams, id) {
+            // The update that allows more may have been lost: only asking helps (D13).
+            self.streams.queue_control(id.0);
+        }
         written.map_err(|error| self.write_error(id, error))
     }
 
@@ -206,8 +207,8 @@ impl Connection {
         }
     }
 
-    /// The application is done with the stream. What it wrote is still delivered; what it has not
-    /// read is dropped.
+    /// The application is done with the stream. What it wrote is still delivered, and the end after it;
+    /// what it has not read is dropped, and the peer is told so once that is done.
     pub fn release_stream(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(id.0) else {
             return;
@@ -215,6 +216,10 @@ impl Connection {
         stream.released = true;
         stream.read_waiting = false;
         stream.write_waiting = false;
+        // UDX 8.4: telling the peer now would take back what this side wrote; see `reap_ending`.
+        stream.drops_rest |= stream.recv.stop();
+        let _ = stream.send.finish();
+        self.streams.queue(id.0);
         self.streams.ending.push(id.0);
         self.reap_ending();
     }
@@ -258,4 +263,9 @@ impl Connection {
     pub fn is_established(&self) -> bool {
         self.side == Side::Acceptor || self.clock.answered
     }
+}
+
+fn stream_is_blocked(streams: &super::streams::Streams, id: StreamId) -> bool {
+    let stream = streams.get(id.0);
+    stream.is_some_and(|stream| stream.send.is_blocked_by_limit())
 }

@@ -1,6 +1,6 @@
 //! Ending streams, and the control frames of streams (UDX 8.4, V5, D13).
 
-use gapless_recovery::{Class, Instant};
+use gapless_recovery::Instant;
 use gapless_seq::Wire32;
 
 use super::streams::{Found, StreamId};
@@ -12,7 +12,8 @@ use crate::wire::{Frame, Header};
 /// How often an ending is said to peers that do not acknowledge it, one RTO apart.
 const BLIND_REPEATS: u32 = 3;
 
-/// Endings that are remembered, to be said again when the peer goes on (V5).
+/// Endings that are remembered, to be said again when the peer goes on (V5). More only while they wait to
+/// be said, at most one for each stream.
 const MAX_ENDINGS: usize = 64;
 
 /// Tells the peer that a stream is over, or is wanted no more.
@@ -62,6 +63,7 @@ impl Connection {
             Found::Unknown if !stop => {
                 // It overtook the opening of its stream, which must not come to life after it.
                 let by_two = self.rules.stream_ids_count_by_two;
+                self.streams.take_early_fin(header.source_stream);
                 self.streams.entomb(header.source_stream, by_two);
                 return;
             }
@@ -75,7 +77,8 @@ impl Connection {
             return;
         };
         let sending_ended = stream.send.on_refused(code);
-        let receiving_ended = stream.recv.on_reset(code);
+        // STOP_SENDING asks for the end of our direction; it is our RESET_STREAM that ends both.
+        let receiving_ended = (!stop || sending_ended) && stream.recv.on_reset(code);
         let remote = stream.remote;
         if stop && sending_ended {
             self.say_ending(Ending {
@@ -138,8 +141,14 @@ impl Connection {
         self.reap_ending();
     }
 
-    /// UDX 8.5: a stream beyond our limit never comes to be.
-    pub(super) fn refuse_stream(&mut self, header: &Header) {
+    /// UDX 8.5: a stream beyond our limit never comes to be. False if too many were refused to say so
+    /// again now: then the packet must not be acknowledged, and comes again.
+    pub(super) fn refuse_stream(&mut self, header: &Header) -> bool {
+        if self.owed.endings.len() >= MAX_ENDINGS
+            && self.owed.endings.iter().all(|end| end.left > 0)
+        {
+            return false;
+        }
         let ending = Ending {
             kind: EndKind::Reset,
             local: header.destination_stream,
@@ -149,6 +158,16 @@ impl Connection {
         let by_two = self.rules.stream_ids_count_by_two;
         self.streams.entomb(header.source_stream, by_two);
         self.say_ending(ending);
+        true
+    }
+
+    /// V5: a frame of a stream that was given up, though the application still holds it: the peer may
+    /// not know.
+    pub(super) fn on_unwanted_frame(&mut self, id: u32, header: &Header) {
+        let stream = self.streams.get(id);
+        if stream.is_some_and(|stream| stream.recv.is_finished()) {
+            self.on_late_frame(header);
+        }
     }
 
     /// V5: a frame of a stream that is over: the peer may not know.
@@ -165,8 +184,11 @@ impl Connection {
     }
 
     fn say_ending(&mut self, ending: Ending) {
-        if self.owed.endings.len() >= MAX_ENDINGS {
-            self.owed.endings.pop_front();
+        // One that was not said yet is not forgotten: the peer would never learn of it.
+        if self.owed.endings.len() >= MAX_ENDINGS
+            && let Some(said) = self.owed.endings.iter().position(|end| end.left == 0)
+        {
+            self.owed.endings.remove(said);
         }
         let left = if self.may_number_pings() {
             1
@@ -205,6 +227,18 @@ impl Connection {
         let by_two = self.rules.stream_ids_count_by_two;
         let mut room = false;
         while let Some(id) = self.streams.ending.pop() {
+            let over = self.streams.get(id).filter(|stream| stream.is_over());
+            if let Some(remote) = over
+                .filter(|s| s.released && s.drops_rest)
+                .map(|s| s.remote)
+            {
+                self.say_ending(Ending {
+                    kind: EndKind::Reset,
+                    local: id,
+                    remote,
+                    code: code::NONE,
+                });
+            }
             room |= self.streams.reap(id, by_two);
         }
         if room {
@@ -246,11 +280,8 @@ impl Connection {
         pending.left = pending.left.saturating_sub(1);
         pending.next = now.saturating_add(pause);
         let ending = pending.ending;
-        if self.may_number_pings() {
-            // V5: with a PING it is a record like any other, and is sent until it arrived.
-            return self.write_numbered(buffer, Class::Reliable, Carried::End(ending), None);
-        }
-        self.write_unnumbered(buffer, (ending.remote, ending.local), &[ending.frame()])
+        let ids = (ending.remote, ending.local);
+        self.write_sure(buffer, Carried::End(ending), ids, &ending.frame())
     }
 
     /// WINDOW_UPDATE with an ACK if one is due, or STREAM_DATA_BLOCKED alone in its packet (D13).

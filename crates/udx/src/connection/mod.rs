@@ -10,6 +10,7 @@ mod send;
 mod stats;
 mod streams;
 mod timers;
+mod write;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -19,7 +20,7 @@ use core::net::SocketAddr;
 use gapless_recovery::{Config, Instant, MtuConfig, Numbering, Recovery};
 
 use crate::config::ConnectionConfig;
-use crate::endpoint::Remains;
+use crate::endpoint::{Nonces, Remains};
 use crate::error::{CloseReason, PeerMisbehaved, code};
 use crate::event::Event;
 use crate::limits::Limits;
@@ -153,14 +154,17 @@ pub(crate) struct Start {
     pub(crate) local_id: ConnectionId,
     pub(crate) peer_id: ConnectionId,
     pub(crate) remote: SocketAddr,
+    /// Where the IDs of streams start: seen by everybody on the path.
     pub(crate) seed: u64,
+    /// What challenges are derived from: seen by nobody.
+    pub(crate) nonce_key: [u8; 32],
     pub(crate) token: Option<Token>,
 }
 
 impl Connection {
     /// UDX 18.2: one packet opens the connection and its first stream.
     pub(crate) fn dial(start: Start, config: Arc<ConnectionConfig>, limits: &Limits) -> Self {
-        let path = Path::dialed(start.remote, start.seed);
+        let path = Path::dialed(start.remote, Nonces::new(start.nonce_key));
         let mut connection = Connection::new(start, Side::Dialer, path, config, limits);
         let first = connection.streams.open();
         connection.streams.first = Some(first);
@@ -174,7 +178,7 @@ impl Connection {
         config: Arc<ConnectionConfig>,
         limits: &Limits,
     ) -> Self {
-        let path = Path::accepted(start.remote, start.seed, start.now);
+        let path = Path::accepted(start.remote, Nonces::new(start.nonce_key), start.now);
         let mut connection = Connection::new(start, Side::Acceptor, path, config, limits);
         connection.events.push_back(Event::Incoming);
         connection
@@ -189,7 +193,7 @@ impl Connection {
     ) -> Self {
         let now = start.now;
         let recovery = Recovery::new(&recovery_config(&config, limits), now);
-        let own_max_data = announce_max_data(config.max_in_flight, limits.max_streams);
+        let own_max_data = announce_max_data(side, config.max_in_flight, limits.max_streams);
         Connection {
             side,
             version: Version::V3,
@@ -251,8 +255,11 @@ impl Connection {
         if self.closed.is_some() {
             return;
         }
+        // UDX 7.5: a timeout is silent. But whoever speaks after it is told (V3).
+        let silent = matches!(reason, CloseReason::IdleTimeout | CloseReason::NoAnswer);
         let remains = Remains {
             local_id: self.local_id,
+            unasked: !silent,
             peer_id: self.peer_id,
             version: self.version,
             remote: self.path.remote(),

@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use gapless_recovery::Instant;
 
+use crate::endpoint::Nonces;
+
 /// Bytes sent to an unproven address per byte received from it (UDX 11, V18).
 const AMPLIFICATION: u64 = 3;
 
@@ -58,7 +60,7 @@ pub(crate) enum Proven {
 }
 
 impl Path {
-    pub(crate) fn dialed(remote: SocketAddr, seed: u64) -> Self {
+    pub(crate) fn dialed(remote: SocketAddr, nonces: Nonces) -> Self {
         Path {
             remote,
             validated: true,
@@ -66,14 +68,14 @@ impl Path {
             sent: 0,
             challenge: None,
             candidate: None,
-            nonces: Nonces(seed),
+            nonces,
         }
     }
 
-    pub(crate) fn accepted(remote: SocketAddr, seed: u64, now: Instant) -> Self {
+    pub(crate) fn accepted(remote: SocketAddr, nonces: Nonces, now: Instant) -> Self {
         let mut path = Path {
             validated: false,
-            ..Path::dialed(remote, seed)
+            ..Path::dialed(remote, nonces)
         };
         let nonce = path.nonces.draw();
         path.challenge = Some(Challenge {
@@ -250,20 +252,6 @@ impl Path {
     }
 }
 
-/// Nonces that an outsider cannot guess. (Whoever sees one can compute the next; but whoever
-/// sees one is on the path and needs no nonce.)
-#[derive(Debug)]
-struct Nonces(u64);
-
-impl Nonces {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,10 +266,14 @@ mod tests {
 
     const PTO: Duration = Duration::from_millis(300);
 
+    fn nonces() -> Nonces {
+        Nonces::new([7; 32])
+    }
+
     // V18
     #[test]
     fn an_unproven_address_gets_three_times_what_it_sent() {
-        let mut path = Path::accepted(address(1), 7, at(0));
+        let mut path = Path::accepted(address(1), nonces(), at(0));
         path.on_datagram(at(0), address(1), 50);
         assert_eq!(path.allowance(), 150);
         path.on_sent(address(1), 140);
@@ -301,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_challenge_is_repeated_with_growing_pauses() {
-        let mut path = Path::accepted(address(1), 7, at(0));
+        let mut path = Path::accepted(address(1), nonces(), at(0));
         path.on_datagram(at(0), address(1), 1000);
         let mut pauses = alloc::vec::Vec::new();
         let mut now = at(0);
@@ -318,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_moves_is_followed_once_the_new_address_answered() {
-        let mut path = Path::dialed(address(1), 7);
+        let mut path = Path::dialed(address(1), nonces());
         path.on_datagram(at(0), address(2), 100);
         assert!(!path.may_obey(address(2)));
         let (to, nonce) = path.due_challenge(at(0), 43).unwrap();
@@ -338,7 +330,7 @@ mod tests {
 
     #[test]
     fn one_candidate_at_a_time_and_for_five_seconds() {
-        let mut path = Path::dialed(address(1), 7);
+        let mut path = Path::dialed(address(1), nonces());
         path.on_datagram(at(0), address(2), 100);
         path.on_datagram(at(4999), address(3), 100);
         assert_eq!(path.due_challenge(at(4999), 43).unwrap().0, address(2));

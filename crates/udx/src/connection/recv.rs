@@ -48,8 +48,8 @@ impl Connection {
         self.counts.on_received(bytes);
         self.path.on_datagram(now, from, bytes);
         let first_from_peer = self.counts.datagrams_received == 1;
-        if first_from_peer && self.side == Side::Acceptor {
-            self.note_first_packet(packet);
+        if self.side == Side::Acceptor {
+            self.note_opening(packet, first_from_peer);
         }
         self.note_answer(packet);
         let number = packet.header().number.expand(self.acks.next_expected());
@@ -149,7 +149,10 @@ impl Connection {
             outcome.acknowledge = Some(urgency);
         }
         match self.find(header) {
-            Found::Live(id) => self.on_stream_data(id, header, frame, outcome),
+            Found::Live(id) => {
+                self.on_stream_data(id, header, frame, outcome);
+                self.on_unwanted_frame(id, header);
+            }
             // UDX 4.1: acknowledgement means receipt. V4: the tombstone absorbs it.
             Found::Finished => self.on_late_frame(header),
             Found::None => {}
@@ -157,7 +160,7 @@ impl Connection {
                 if !self.streams.admits() {
                     // UDX 8.5
                     self.refuse(PeerMisbehaved::TooManyStreams);
-                    self.refuse_stream(header);
+                    outcome.refused |= !self.refuse_stream(header);
                     return;
                 }
                 let id = self.admit(header);
@@ -165,9 +168,9 @@ impl Connection {
             }
             // V12, D22: a FIN that overtook the opening of its stream.
             Found::Unknown => {
-                outcome.refused |= !self
-                    .streams
-                    .keep_early_fin(header.source_stream, frame.end());
+                let (now, end) = (self.clock.now, frame.end());
+                let source = header.source_stream;
+                outcome.refused |= !self.streams.keep_early_fin(now, source, end);
             }
         }
     }
@@ -281,9 +284,12 @@ impl Connection {
     }
 
     fn on_max_data(&mut self, limit: u64) {
-        self.clues.announced |= self.side == Side::Dialer;
         self.limits.max_data = self.limits.max_data.max(limit);
-        if let Some(streams) = own_kind_streams(limit) {
+        let sender = match self.side {
+            Side::Dialer => Side::Acceptor,
+            Side::Acceptor => Side::Dialer,
+        };
+        if let Some(streams) = own_kind_streams(sender, limit) {
             self.clues.own = true;
             self.streams.on_limit(streams);
         }
@@ -305,6 +311,7 @@ impl Connection {
                 if let Some(stream) = self.streams.get_mut(id) {
                     stream.recv.on_blocked();
                     self.streams.queue_control(id);
+                    self.on_unwanted_frame(id, header);
                 }
             }
             Found::Finished => self.on_late_frame(header),
@@ -339,6 +346,10 @@ impl Connection {
                 if from.ip() != to.ip() {
                     self.recovery.on_path_change(self.clock.now);
                     self.drain_recovery_events();
+                }
+                if self.clock.pinged.is_some() {
+                    // The question went to where nobody is any more.
+                    self.path.ask(self.clock.now);
                 }
                 self.events.push_back(Event::Moved { from, to });
             }
@@ -383,15 +394,27 @@ impl Connection {
             .find(header.destination_stream, header.source_stream)
     }
 
-    /// UDX 18.1: what the packet that opened the connection says of its sender.
-    fn note_first_packet(&mut self, packet: &Packet<'_>) {
+    /// UDX 18.1: what the packet that opens the connection says of its sender. With reordering that is
+    /// not the first that came: a stream's SYN opens the connection as well.
+    fn note_opening(&mut self, packet: &Packet<'_>, first: bool) {
         let header = packet.header();
-        self.clues.bare_syn = header.source_stream == 0 && header.destination_stream == 0;
-        self.clues.announced = packet
-            .frames()
-            .any(|frame| matches!(frame, Frame::MaxData { .. } | Frame::MaxStreams { .. }));
-        // UDX 18.3: the answer is ACK, PATH_CHALLENGE, MAX_DATA, MAX_STREAMS.
-        self.owed.announcement = true;
+        let named = (header.source_stream != 0, header.destination_stream != 0);
+        let bare = named == (false, false)
+            && !self.clues.bare_syn
+            && packet
+                .frames()
+                .any(|frame| matches!(frame, Frame::Stream(stream) if stream.syn));
+        self.clues.bare_syn |= bare;
+        if first || bare {
+            self.clues.announced |= packet
+                .frames()
+                .any(|frame| matches!(frame, Frame::MaxData { .. } | Frame::MaxStreams { .. }));
+        }
+        if first {
+            self.clues.named_ids = named == (true, true);
+            // UDX 18.3: the answer is ACK, PATH_CHALLENGE, MAX_DATA, MAX_STREAMS.
+            self.owed.announcement = true;
+        }
     }
 
     fn note_answer(&mut self, packet: &Packet<'_>) {
@@ -421,9 +444,10 @@ impl Connection {
         self.rules = peer.rules();
         self.recovery.set_min_pto(self.rules.min_pto);
         if peer == Peer::Own {
-            // Large windows from the start: our own kind keeps what it is told of a stream it has
-            // not used yet (D19 is Dart's).
-            let ids: alloc::vec::Vec<u32> = self.streams.iter().map(|(id, _)| id).collect();
+            // Large windows from the start (D19 is Dart's): the peer that answered knows them all, but
+            // for those whose SYN is yet to be sent.
+            let known = self.streams.iter().filter(|(_, s)| s.send.is_opened());
+            let ids: alloc::vec::Vec<u32> = known.map(|(id, _)| id).collect();
             ids.into_iter().for_each(|id| self.open_window(id));
         }
         self.offer_streams();

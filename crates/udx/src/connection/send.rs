@@ -1,29 +1,25 @@
-//! Which packet goes out next, and how it is written (UDX 18.5).
+//! Which packet goes out next (UDX 18.5).
 
 use core::net::SocketAddr;
 
 use gapless_recovery::{Class, Instant, Permission, RecordId};
-use gapless_seq::{Wire32, invariant};
 
+use super::write::Unnumbered;
 use super::{Carried, Connection, Side};
 use crate::endpoint::Transmit;
-use crate::error::{CloseReason, code};
 use crate::peer::Peer;
 use crate::stream::Piece;
-use crate::wire::{Encoder, Frame, Header};
-
-/// MAX_STREAMS as it is announced. D12: Go counts it over the connection's life.
-const ANNOUNCED_STREAMS: u32 = 65_535;
+use crate::wire::Frame;
 
 /// MAX_DATA and MAX_STREAMS, in bytes.
-const ANNOUNCEMENT_LEN: usize = 14;
+pub(super) const ANNOUNCEMENT_LEN: usize = 14;
 
-/// A packet with one PATH_CHALLENGE or PATH_RESPONSE and IDs of 8 bytes.
-pub(super) const CHALLENGE_LEN: u64 = 43;
+/// PATH_CHALLENGE or PATH_RESPONSE, in bytes (UDX 2.3).
+const CHALLENGE_FRAME_LEN: usize = 9;
 
-/// What an unproven address must allow before data are sent there: so much stays for challenges,
-/// which are what proves it.
-const CHALLENGE_RESERVE: u64 = CHALLENGE_LEN.saturating_mul(3);
+/// How many challenges an unproven address must still allow before data are sent there: they are what
+/// proves it.
+const CHALLENGE_RESERVE: u64 = 3;
 
 /// What an unproven address must allow for a control packet with an ACK of many ranges.
 pub(super) const CONTROL_ROOM: u64 = 250;
@@ -31,16 +27,6 @@ pub(super) const CONTROL_ROOM: u64 = 250;
 /// Datagrams of one stream in a row before the next one has its turn: enough for a train, few
 /// enough that a hundred streams share a window.
 const TURN: u32 = 16;
-
-/// UDX 3: peers compare numbers as plain values, so a connection must not come near the wrap.
-const NUMBERS_LEFT_AT_WRAP: u64 = 1 << 16;
-
-/// What a header without a number says. UDX 3, D5: 0.
-struct Unnumbered;
-
-impl Unnumbered {
-    const WIRE: Wire32 = Wire32::new(0);
-}
 
 impl Connection {
     /// Writes what is due into `buffer`: one datagram, or a train of equal ones.
@@ -59,38 +45,43 @@ impl Connection {
             return None;
         }
         if let Some((to, len)) = self.elsewhere(buffer) {
-            return Some(self.sent(to, len, len));
+            return Some(self.sent_one(to, len));
         }
         let to = self.path.remote();
-        let one = self
+        if let Some(len) = self
             .control(buffer)
             .or_else(|| self.stream_control_allowed(buffer))
-            .or_else(|| self.probe_mtu(buffer));
-        if let Some(len) = one {
-            return Some(self.sent(to, len, len));
+            .or_else(|| self.probe_mtu(buffer))
+        {
+            return Some(self.sent_one(to, len));
         }
         if let Some((len, segment_size)) = self.train(buffer, max_segments) {
-            return Some(self.sent(to, len, segment_size));
+            return Some(Transmit {
+                to,
+                len,
+                segment_size,
+                ecn: None,
+            });
         }
-        let len = self.acknowledge(buffer)?;
-        Some(self.sent(to, len, len))
+        // What the attempt to send data found out may be worth a frame (DATA_BLOCKED).
+        let len = self.control(buffer).or_else(|| self.acknowledge(buffer))?;
+        Some(self.sent_one(to, len))
     }
 
-    fn sent(&mut self, to: SocketAddr, len: usize, segment_size: usize) -> Transmit {
-        let mut left = len;
-        while left > 0 {
-            let datagram = left.min(segment_size.max(1));
-            left = left.saturating_sub(datagram);
-            let bytes = u64::try_from(datagram).unwrap_or(u64::MAX);
-            self.counts.on_sent(bytes);
-            self.path.on_sent(to, bytes);
-        }
+    fn sent_one(&mut self, to: SocketAddr, len: usize) -> Transmit {
+        self.count_sent(to, len);
         Transmit {
             to,
             len,
-            segment_size,
+            segment_size: len,
             ecn: None,
         }
+    }
+
+    fn count_sent(&mut self, to: SocketAddr, len: usize) {
+        let bytes = u64::try_from(len).unwrap_or(u64::MAX);
+        self.counts.on_sent(bytes);
+        self.path.on_sent(to, bytes);
     }
 
     /// Answers and questions to addresses that are not in use (UDX 11).
@@ -98,15 +89,20 @@ impl Connection {
         let remote = self.path.remote();
         if let Some(at) = self.owed.responses.iter().position(|(to, _)| *to != remote) {
             let (to, nonce) = self.owed.responses.remove(at)?;
-            let len = self.write_unnumbered(buffer, (0, 0), &[Frame::PathResponse { nonce }])?;
+            // What may be sent to the address in use says nothing of this one.
+            let room = buffer.len().min(usize::from(self.recovery.mtu()));
+            let frames = [Frame::PathResponse { nonce }];
+            let len = self.write_frames(buffer, room, (0, 0), &frames)?;
             return Some((to, len));
         }
         let now = self.clock.now;
         let (to, nonce) = self
             .path
-            .due_challenge(now, CHALLENGE_LEN)
+            .due_challenge(now, self.challenge_len())
             .filter(|(to, _)| *to != remote)?;
-        let len = self.write_unnumbered(buffer, (0, 0), &[Frame::PathChallenge { nonce }])?;
+        let room = buffer.len().min(usize::from(self.recovery.mtu()));
+        let frames = [Frame::PathChallenge { nonce }];
+        let len = self.write_frames(buffer, room, (0, 0), &frames)?;
         self.path.on_challenge_sent(now, nonce, self.recovery.pto());
         Some((to, len))
     }
@@ -116,27 +112,27 @@ impl Connection {
         let now = self.clock.now;
         // UDX 18.2: a challenge is answered before anything else.
         if let Some((_, nonce)) = self.owed.responses.pop_front() {
-            return self.respond(buffer, nonce);
+            let frame = Frame::PathResponse { nonce };
+            return self.write_sure(buffer, Carried::Response { nonce }, (0, 0), &frame);
         }
         let room = self.allowed(buffer.len());
-        let challenge = self
-            .path
-            .due_challenge(now, CHALLENGE_LEN)
-            .map(|(_, nonce)| nonce);
+        let (remote, size) = (self.path.remote(), self.challenge_len());
+        let challenge = self.path.due_challenge(now, size);
+        let challenge = challenge.filter(|(to, _)| *to == remote);
         // Until the peer is proven it may not have heard the first answer: the challenge is
         // repeated, and what went with it too.
         let announce = self.owed.announcement || (challenge.is_some() && !self.owed.announced);
-        let blocked = self
-            .owed
-            .data_blocked_at
-            .filter(|at| *at <= now)
-            .map(|_| self.limits.max_data);
-        if challenge.is_none() && !announce && blocked.is_none() {
-            return self.announce_token(buffer);
+        if challenge.is_none() && !announce {
+            return self
+                .announce_token(buffer)
+                .or_else(|| self.report_blocked(buffer));
         }
         let (mut encoder, header_len) = self.body(buffer, room)?;
-        let mut written = self.put_ack(&mut encoder);
-        if let Some(nonce) = challenge
+        // Of what an unproven address may still be sent, the proof comes first.
+        let reserved = challenge.map_or(0, |_| CHALLENGE_FRAME_LEN);
+        let spare = encoder.remaining().saturating_sub(reserved);
+        let mut written = spare >= self.ack_len() && self.put_ack(&mut encoder);
+        if let Some((_, nonce)) = challenge
             && encoder.frame(&Frame::PathChallenge { nonce }).is_ok()
         {
             self.path.on_challenge_sent(now, nonce, self.recovery.pto());
@@ -147,32 +143,21 @@ impl Connection {
             self.owed.announcement = false;
             written = true;
         }
-        if let Some(limit) = blocked {
-            self.owed.data_blocked_at = Some(now.saturating_add(self.recovery.pto()));
-            written |= encoder.frame(&Frame::DataBlocked { limit }).is_ok();
-        }
         let len = header_len.saturating_add(encoder.written());
         (written && self.put_header(buffer, Unnumbered::WIRE, (0, 0))).then_some(len)
     }
 
-    /// Towards peers that acknowledge PINGs the answer is a record: if it were lost, an acceptor would
-    /// stay at three times what it received (V18) until it asks again.
-    fn respond(&mut self, buffer: &mut [u8], nonce: u64) -> Option<usize> {
-        if self.may_number_pings() && self.path.allowance() >= CONTROL_ROOM {
-            let response = Carried::Response { nonce };
-            let len = self.write_numbered(buffer, Class::Reliable, response, None);
-            if len.is_some() {
-                return len;
-            }
+    /// D11: asks for more than may be in flight, once in an RTO. D4: alone in its packet, all of which
+    /// is lost at Dart 3.0.0.
+    fn report_blocked(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let now = self.clock.now;
+        self.owed.data_blocked_at.filter(|at| *at <= now)?;
+        if self.path.allowance() < CONTROL_ROOM {
+            return None;
         }
-        self.write_unnumbered(buffer, (0, 0), &[Frame::PathResponse { nonce }])
-    }
-
-    /// Whether a control frame may be made a record by a PING. D8: a PING is never sent under 0, and 0 is the next
-    /// number of an acceptor that has written nothing yet.
-    pub(super) fn may_number_pings(&self) -> bool {
-        let next = Wire32::truncate(self.recovery.next_number());
-        self.rules.acknowledges_ping && next.raw() != 0
+        self.owed.data_blocked_at = Some(now.saturating_add(self.recovery.pto()));
+        let limit = self.limits.max_data;
+        self.write_unnumbered(buffer, (0, 0), &[Frame::DataBlocked { limit }])
     }
 
     /// UDX 14: once, alone in its packet, after the peer answered.
@@ -235,6 +220,8 @@ impl Connection {
             let Some(len) = self.next_numbered(packet) else {
                 break;
             };
+            // V18: at once, so that the next one of the train finds what is left.
+            self.count_sent(self.path.remote(), len);
             if count == 0 {
                 segment = len;
             }
@@ -320,6 +307,11 @@ impl Connection {
             return None;
         }
         let bytes = u64::try_from(packet.len()).unwrap_or(u64::MAX);
+        if self.streams.sending.is_empty() {
+            self.owed.data_blocked_at = None;
+            self.recovery.on_app_limited();
+            return None;
+        }
         if self.is_data_blocked(bytes) {
             let now = self.clock.now;
             self.owed.data_blocked_at.get_or_insert(now);
@@ -366,6 +358,10 @@ impl Connection {
             .saturating_add(u64::from(piece.len));
         if piece.syn {
             self.clock.round.1 = self.clock.round.1.saturating_add(1);
+            if self.peer == Peer::Own {
+                // Behind the SYN: a window update of a stream that the peer does not know is lost.
+                self.open_window(id);
+            }
         }
         self.streams.turn = self.streams.turn.saturating_add(1);
         if !more {
@@ -424,7 +420,7 @@ impl Connection {
         if self.path.is_validated() {
             allowance
         } else {
-            allowance.saturating_sub(CHALLENGE_RESERVE)
+            allowance.saturating_sub(self.challenge_len().saturating_mul(CHALLENGE_RESERVE))
         }
     }
 
@@ -449,240 +445,5 @@ impl Connection {
             }
             Permission::Congestion | Permission::LogFull => None,
         }
-    }
-
-    /// The bytes of a buffer that the address may be sent.
-    fn allowed(&self, len: usize) -> usize {
-        let allowance = usize::try_from(self.path.allowance()).unwrap_or(usize::MAX);
-        len.min(usize::from(self.recovery.mtu())).min(allowance)
-    }
-
-    fn header_len(&self) -> usize {
-        self.header(Unnumbered::WIRE, (0, 0)).encoded_len()
-    }
-
-    /// Bytes of stream data that fit into a packet of `len` bytes.
-    fn payload_room(&self, len: usize) -> usize {
-        let overhead = self
-            .header_len()
-            .saturating_add(self.version.stream_header_len());
-        let ack = if self.acks.is_pending() {
-            self.ack_len()
-        } else {
-            0
-        };
-        let announcement = if self.owed.announced {
-            0
-        } else {
-            ANNOUNCEMENT_LEN
-        };
-        len.saturating_sub(overhead)
-            .saturating_sub(ack)
-            .saturating_sub(announcement)
-    }
-
-    fn ack_len(&self) -> usize {
-        let ranges = self
-            .acks
-            .report(self.clock.now)
-            .map_or(0, |(_, _, ranges)| ranges.count());
-        crate::wire::Ack::encoded_len_with(ranges.saturating_sub(1).min(self.rules.ack_ranges))
-    }
-
-    /// The size of the packet that carries this, without what may ride along.
-    fn packet_len(&self, carried: &Carried) -> usize {
-        let frames = match carried {
-            Carried::Stream { piece, .. } => self
-                .version
-                .stream_header_len()
-                .saturating_add(usize::from(piece.len)),
-            Carried::End(ending) => ending.frame().encoded_len(self.version).saturating_add(1),
-            Carried::Response { nonce } => Frame::PathResponse { nonce: *nonce }
-                .encoded_len(self.version)
-                .saturating_add(1),
-            Carried::Ping | Carried::MtuProbe => 1,
-        };
-        self.header_len().saturating_add(frames)
-    }
-
-    /// Writes a packet that gets a number, which it gets by being registered (P1). `again` is the
-    /// record if it is one that was sent before.
-    pub(super) fn write_numbered(
-        &mut self,
-        packet: &mut [u8],
-        class: Class,
-        carried: Carried,
-        again: Option<RecordId>,
-    ) -> Option<usize> {
-        let next = self.recovery.next_number();
-        if self.is_number_exhausted(next) {
-            self.terminate(
-                CloseReason::NumbersExhausted,
-                Some(code::INTERNAL),
-                b"numbers exhausted",
-            );
-            return None;
-        }
-        // D8: a PING is never sent under 0.
-        let pings = !matches!(carried, Carried::Stream { .. });
-        if pings && Wire32::truncate(next).raw() == 0 {
-            return None;
-        }
-        let len = packet.len();
-        let (mut encoder, header_len) = self.body(packet, len)?;
-        let written = self.put_carried(&mut encoder, &carried);
-        let len = header_len.saturating_add(encoder.written());
-        invariant!(
-            written,
-            {
-                self.broken();
-                return None;
-            },
-            "{carried:?} in {}",
-            packet.len()
-        );
-        let bytes = u32::try_from(len).unwrap_or(u32::MAX);
-        let now = self.clock.now;
-        let number = match again {
-            Some(record) => self.recovery.resend(now, record, bytes).ok(),
-            None => {
-                let minted = self.recovery.commit(now, class, bytes, carried);
-                minted.ok().map(|minted| minted.number)
-            }
-        }?;
-        let ids = match carried {
-            Carried::Stream { id, .. } => (self.streams.get(id).map_or(0, |s| s.remote), id),
-            Carried::End(ending) => (ending.remote, ending.local),
-            Carried::Response { .. } | Carried::Ping | Carried::MtuProbe => (0, 0),
-        };
-        self.put_header(packet, Wire32::truncate(number), ids)
-            .then_some(len)
-    }
-
-    /// The frames of a numbered packet: an ACK if it fits, what is carried, the announcement.
-    fn put_carried(&mut self, encoder: &mut Encoder<'_>, carried: &Carried) -> bool {
-        let needed = self.packet_len(carried).saturating_sub(self.header_len());
-        let spare = encoder.remaining().saturating_sub(needed);
-        if self.acks.is_pending() && spare >= self.ack_len() {
-            self.put_ack(encoder);
-        }
-        match carried {
-            Carried::Stream { id, piece } => {
-                let Some(stream) = self.streams.get_mut(*id) else {
-                    return false;
-                };
-                let target = encoder.stream_header(piece.syn, piece.fin, piece.offset, piece.len);
-                let copied = target.is_ok_and(|target| stream.send.copy_to(piece.offset, target));
-                if !self.owed.announced && encoder.remaining() >= ANNOUNCEMENT_LEN {
-                    self.put_announcement(encoder);
-                }
-                copied
-            }
-            Carried::End(ending) => {
-                encoder.frame(&Frame::Ping).is_ok() && encoder.frame(&ending.frame()).is_ok()
-            }
-            Carried::Response { nonce } => {
-                encoder.frame(&Frame::Ping).is_ok()
-                    && encoder
-                        .frame(&Frame::PathResponse { nonce: *nonce })
-                        .is_ok()
-            }
-            Carried::Ping => encoder.frame(&Frame::Ping).is_ok(),
-            Carried::MtuProbe => {
-                let size = encoder.remaining().saturating_sub(1);
-                encoder.frame(&Frame::Ping).is_ok()
-                    && encoder.frame(&Frame::MtuProbe { size }).is_ok()
-            }
-        }
-    }
-
-    /// Writes a packet without a number. No function that mints numbers takes one of these.
-    pub(super) fn write_unnumbered(
-        &mut self,
-        buffer: &mut [u8],
-        ids: (u32, u32),
-        frames: &[Frame<'_>],
-    ) -> Option<usize> {
-        let room = self.allowed(buffer.len());
-        let (mut encoder, header_len) = self.body(buffer, room)?;
-        for frame in frames {
-            encoder.frame(frame).ok()?;
-        }
-        let len = header_len.saturating_add(encoder.written());
-        self.put_header(buffer, Unnumbered::WIRE, ids)
-            .then_some(len)
-    }
-
-    /// The same with an ACK, if one is due.
-    pub(super) fn write_with_ack(
-        &mut self,
-        buffer: &mut [u8],
-        ids: (u32, u32),
-        frames: &[Frame<'_>],
-    ) -> Option<usize> {
-        let room = self.allowed(buffer.len());
-        let (mut encoder, header_len) = self.body(buffer, room)?;
-        for frame in frames {
-            encoder.frame(frame).ok()?;
-        }
-        if self.acks.is_due(self.clock.now) {
-            self.put_ack(&mut encoder);
-        }
-        let len = header_len.saturating_add(encoder.written());
-        self.put_header(buffer, Unnumbered::WIRE, ids)
-            .then_some(len)
-    }
-
-    /// An encoder for the frames of a packet of at most `room` bytes, and where they begin.
-    fn body<'b>(&self, packet: &'b mut [u8], room: usize) -> Option<(Encoder<'b>, usize)> {
-        let header_len = self.header_len();
-        let body = packet.get_mut(header_len..room)?;
-        Some((Encoder::new(body, self.version), header_len))
-    }
-
-    fn put_ack(&mut self, encoder: &mut Encoder<'_>) -> bool {
-        let Some((_, delay_ms, ranges)) = self.acks.report(self.clock.now) else {
-            return false;
-        };
-        let most = u8::try_from(self.rules.ack_ranges).unwrap_or(u8::MAX);
-        let written = encoder.ack(delay_ms, ranges, most).is_ok();
-        if written {
-            self.acks.on_sent();
-        }
-        written
-    }
-
-    /// D11, D12: what the peer may send and open.
-    fn put_announcement(&mut self, encoder: &mut Encoder<'_>) {
-        let limit = self.limits.own_max_data;
-        // Room for both was looked for.
-        let _ = encoder.frame(&Frame::MaxData { limit });
-        let _ = encoder.frame(&Frame::MaxStreams {
-            count: ANNOUNCED_STREAMS,
-        });
-    }
-
-    fn put_header(&self, packet: &mut [u8], number: Wire32, ids: (u32, u32)) -> bool {
-        Encoder::new(packet, self.version)
-            .header(&self.header(number, ids))
-            .is_ok()
-    }
-
-    fn header(&self, number: Wire32, (destination_stream, source_stream): (u32, u32)) -> Header {
-        Header {
-            version: self.version.wire(),
-            destination: self.peer_id,
-            source: self.local_id,
-            number,
-            destination_stream,
-            source_stream,
-        }
-    }
-
-    /// V9: only our own kind expands numbers beyond the wrap.
-    fn is_number_exhausted(&self, next: u64) -> bool {
-        let used = next.saturating_sub(self.config.first_number);
-        let most = (1_u64 << 32).saturating_sub(NUMBERS_LEFT_AT_WRAP);
-        self.peer != Peer::Own && used >= most
     }
 }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use gapless_recovery::Instant;
 use gapless_seq::RangeSet;
@@ -40,6 +41,19 @@ const TOMBSTONES: usize = 64;
 /// FINs of streams that do not exist yet which are kept (V12, D22).
 const MAX_EARLY_FINS: usize = 64;
 
+/// How long such a FIN is kept at least. A stream's opening is repeated every 2 s at the latest (UDX 5); what
+/// has not come by then never will: Go ends streams that it never opened (UDX 7.2).
+const EARLY_FIN_LIFETIME: Duration = Duration::from_secs(30);
+
+/// A FIN that came before its stream.
+#[derive(Debug)]
+struct EarlyFin {
+    /// The peer's ID of the stream.
+    source: u32,
+    size: u64,
+    since: Instant,
+}
+
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -59,6 +73,8 @@ pub(crate) struct Stream {
     pub(crate) write_waiting: bool,
     /// The application is done with it.
     pub(crate) released: bool,
+    /// What the peer still sends is dropped, and it was not told.
+    pub(crate) drops_rest: bool,
 }
 
 impl Stream {
@@ -87,8 +103,7 @@ pub(crate) struct Streams {
     /// Streams that the peer opened, by its ID of them.
     by_peer: BTreeMap<u32, u32>,
     finished: Option<Box<RangeSet<TOMBSTONES>>>,
-    /// FINs that came before their stream: the peer's ID of it and the final size.
-    early_fins: Vec<(u32, u64)>,
+    early_fins: Vec<EarlyFin>,
     first_id: u32,
     next_id: u32,
     /// Streams with something to send, in turn.
@@ -227,9 +242,13 @@ impl Streams {
         self.open_by_peer < self.max_by_peer
     }
 
-    /// Creates a stream that the peer opened. It named our ID; that is taken if it is free (D2).
+    /// Creates a stream that the peer opened. If it named our ID, that is taken if it is free (D2).
     pub(crate) fn admit(&mut self, destination: u32, source: u32) -> u32 {
-        let free = destination != 0 && !self.table.contains_key(&destination);
+        // Those that we count through ourselves are not given away: once ours, a late frame of the peer's
+        // stream would hit it.
+        let free = destination != 0
+            && destination != own_id(destination)
+            && !self.table.contains_key(&destination);
         let id = if free { destination } else { self.draw_id() };
         let stream = self.stream(source, false, Some(source));
         self.table.insert(id, Box::new(stream));
@@ -251,6 +270,7 @@ impl Streams {
             read_waiting: false,
             write_waiting: false,
             released: false,
+            drops_rest: false,
         }
     }
 
@@ -266,13 +286,21 @@ impl Streams {
 
     /// V12: keeps the end of a stream that does not exist yet. False if there is no room, and the
     /// packet must not be acknowledged.
-    pub(crate) fn keep_early_fin(&mut self, source: u32, size: u64) -> bool {
-        if self.early_fins.iter().any(|(known, _)| *known == source) {
+    pub(crate) fn keep_early_fin(&mut self, now: Instant, source: u32, size: u64) -> bool {
+        if self.early_fins.iter().any(|fin| fin.source == source) {
             return true;
+        }
+        if self.early_fins.len() >= MAX_EARLY_FINS {
+            let age = |fin: &EarlyFin| now.saturating_duration_since(fin.since);
+            self.early_fins.retain(|fin| age(fin) < EARLY_FIN_LIFETIME);
         }
         let room = self.early_fins.len() < MAX_EARLY_FINS;
         if room {
-            self.early_fins.push((source, size));
+            self.early_fins.push(EarlyFin {
+                source,
+                size,
+                since: now,
+            });
         }
         room
     }
@@ -281,8 +309,8 @@ impl Streams {
         let at = self
             .early_fins
             .iter()
-            .position(|(known, _)| *known == source)?;
-        Some(self.early_fins.swap_remove(at).1)
+            .position(|fin| fin.source == source)?;
+        Some(self.early_fins.swap_remove(at).size)
     }
 
     /// Something of the stream can be sent: it gets its turn.
@@ -348,6 +376,12 @@ impl Streams {
         let Some(stream) = self.table.remove(&id) else {
             return false;
         };
+        if stream.queued {
+            self.sending.retain(|queued| *queued != id);
+        }
+        if stream.control_queued {
+            self.control.retain(|queued| *queued != id);
+        }
         self.growth = self.growth.saturating_add(stream.recv.window().granted());
         if stream.opened_by_us {
             self.open_by_us = self.open_by_us.saturating_sub(1);

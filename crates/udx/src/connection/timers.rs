@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use gapless_recovery::Instant;
 
-use super::send::{CHALLENGE_LEN, CONTROL_ROOM};
+use super::send::CONTROL_ROOM;
 use super::{Connection, MAX_TRACE_EVENTS};
-use crate::error::CloseReason;
+use crate::error::{CloseReason, code};
 use crate::event::Event;
 
 impl Connection {
@@ -23,7 +23,7 @@ impl Connection {
             self.dial_deadline(),
             self.keep_alive_deadline(),
             self.recovery.next_deadline(),
-            self.path.deadline(now, CHALLENGE_LEN),
+            self.path.deadline(now, self.challenge_len()),
             spoken(self.acks.deadline()),
             spoken(self.streams.look_at),
             spoken(self.next_ending()),
@@ -41,11 +41,11 @@ impl Connection {
             return;
         }
         if self.dial_deadline().is_some_and(|at| at <= now) {
-            return self.terminate(CloseReason::NoAnswer, None, b"");
+            return self.terminate(CloseReason::NoAnswer, Some(code::TIMEOUT), b"");
         }
         // UDX 7.5: silent.
         if self.idle_deadline() <= now {
-            return self.terminate(CloseReason::IdleTimeout, None, b"");
+            return self.terminate(CloseReason::IdleTimeout, Some(code::TIMEOUT), b"");
         }
         self.recovery.on_timeout(now);
         self.drain_recovery_events();

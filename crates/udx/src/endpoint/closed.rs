@@ -34,6 +34,8 @@ pub(crate) struct Remains {
     pub(crate) remote: SocketAddr,
     /// Whether the peer is to be told, and by which code.
     pub(crate) tell: Option<u32>,
+    /// It is told unasked, not only when it speaks.
+    pub(crate) unasked: bool,
     pub(crate) reason: Box<[u8]>,
     pub(crate) pto: Duration,
     /// Bytes that may be sent there although the address is unproven (V18).
@@ -67,9 +69,10 @@ impl ClosedList {
         }
         let id = remains.local_id;
         let memory = MEMORY.max(remains.pto.saturating_mul(3));
-        let next_sending = remains.tell.map(|_| now);
+        let unasked = remains.unasked && remains.tell.is_some();
+        let next_sending = unasked.then_some(now);
         self.reasons = self.reasons.saturating_add(remains.reason.len());
-        let sendings_left = if remains.tell.is_some() { SENDINGS } else { 0 };
+        let sendings_left = if unasked { SENDINGS } else { 0 };
         let closed = Closed {
             remains,
             sendings_left,
@@ -237,6 +240,7 @@ mod tests {
             version: Version::V3,
             remote: SocketAddr::from(([127, 0, 0, 1], 1)),
             tell,
+            unasked: true,
             reason: Box::from(&b"bye"[..]),
             pto: PTO,
             allowance: u64::MAX,

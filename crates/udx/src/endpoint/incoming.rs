@@ -132,6 +132,7 @@ impl Endpoint {
             peer_id: packet.header().source,
             remote: from,
             seed: self.random.number(),
+            nonce_key: self.random.key(),
             token: self
                 .config
                 .reset_secret

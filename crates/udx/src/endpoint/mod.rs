@@ -14,8 +14,9 @@ use core::net::SocketAddr;
 use gapless_recovery::Instant;
 
 pub(crate) use closed::Remains;
+pub(crate) use random::Nonces;
 
-use crate::config::{ConnectionConfig, EndpointConfig};
+use crate::config::{ConnectionConfig, EndpointConfig, LEAST_DATAGRAM};
 use crate::connection::{Connection, Start};
 use crate::error::{Broken, ConnectError};
 use crate::event::Event;
@@ -194,6 +195,7 @@ impl Endpoint {
             peer_id: self.random.connection_id(),
             remote,
             seed: self.random.number(),
+            nonce_key: self.random.key(),
             token: self
                 .config
                 .reset_secret
@@ -283,13 +285,16 @@ impl Endpoint {
 
     /// Writes datagrams that are due into `buffer`, which should have room for at least one of
     /// [`max_datagram`](ConnectionConfig::max_datagram) bytes; with more room, many at once. `None`
-    /// when there is nothing to send now.
+    /// when there is nothing to send now, and always with room for less than 256 bytes.
     ///
     /// May answer differently after any call that takes `&mut self`, and after the time of
     /// [`next_deadline`](Self::next_deadline).
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
         self.advance(now);
+        if buffer.len() < usize::from(LEAST_DATAGRAM) {
+            return None;
+        }
         let transmit = self
             .poll_stateless(buffer)
             .or_else(|| self.poll_connections(buffer))?;

@@ -25,6 +25,12 @@ impl Random {
         self.0.fill_bytes(bytes);
     }
 
+    pub(crate) fn key(&mut self) -> [u8; 32] {
+        let mut key = [0; 32];
+        self.fill(&mut key);
+        key
+    }
+
     /// UDX 7.1: 8 random bytes.
     pub(crate) fn connection_id(&mut self) -> ConnectionId {
         let bytes = self.number().to_be_bytes();
@@ -32,12 +38,37 @@ impl Random {
     }
 }
 
+/// The challenges of one connection. V18: a peer is told some of them, and must not find out by these
+/// those that go elsewhere, or it could answer for an address that is not its own and have us flood it.
+#[derive(Debug)]
+pub(crate) struct Nonces {
+    key: [u8; 32],
+    drawn: u64,
+}
+
+impl Nonces {
+    pub(crate) fn new(key: [u8; 32]) -> Self {
+        Nonces { key, drawn: 0 }
+    }
+
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.drawn = self.drawn.wrapping_add(1);
+        let Token(bytes) = keyed(&self.key, &self.drawn.to_be_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = bytes;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
 /// The stateless reset token of an ID: the first 16 bytes of HMAC-SHA256(secret, id) (UDX 14).
 pub(crate) fn reset_token(secret: &[u8; 32], id: &ConnectionId) -> Token {
+    keyed(secret, id.as_slice())
+}
+
+fn keyed(key: &[u8; 32], message: &[u8]) -> Token {
     let mut token = [0; Token::LEN];
     // A key of any length is taken; an error would leave a token that nobody is told of.
-    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) {
-        mac.update(id.as_slice());
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
+        mac.update(message);
         let digest = mac.finalize().into_bytes();
         for (byte, of_digest) in token.iter_mut().zip(digest) {
             *byte = of_digest;

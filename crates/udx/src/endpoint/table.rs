@@ -201,15 +201,16 @@ impl Table {
             .connection
             .as_ref()
             .and_then(|connection| connection.next_deadline(now));
-        self.set_deadline(handle, wanted);
+        self.set_deadline(handle, wanted, now);
     }
 
-    fn set_deadline(&mut self, handle: ConnectionHandle, wanted: Option<Instant>) {
+    fn set_deadline(&mut self, handle: ConnectionHandle, wanted: Option<Instant>, now: Instant) {
         let Some(entry) = self.entry_mut(handle) else {
             return;
         };
         let keep = match (entry.deadline, wanted) {
-            (Some(set), Some(wanted)) => set <= wanted,
+            // R9: not if it has passed; then nothing was due.
+            (Some(set), Some(wanted)) => now < set && set <= wanted,
             (None, None) => true,
             _ => false,
         };

@@ -212,6 +212,11 @@ impl SendHalf {
         }
     }
 
+    /// Whether the frame that opens the stream was sent, by either side.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.syn != Syn::Needed
+    }
+
     /// All is written: the FIN follows the last byte.
     pub(crate) fn finish(&mut self) -> Result<(), FinishError> {
         match self.given_up {
