@@ -193,6 +193,7 @@ fn an_idle_connection_takes_four_kibibytes() {
     pair.transfer_both(stream, &pattern(100_000));
     pair.run_for(60);
     let (client, server) = (pair.client.memory(), pair.server.memory());
+    println!("{client} and {server} bytes");
     assert!(
         client <= 4096 && server <= 4096,
         "{client} and {server} bytes"

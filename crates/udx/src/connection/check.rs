@@ -91,9 +91,13 @@ impl Connection {
             .recovery
             .memory()
             .saturating_sub(size_of_val(&self.recovery));
-        size_of::<Self>()
-            .saturating_add(recovery)
-            .saturating_add(self.streams.memory())
+        let events = self
+            .events
+            .capacity()
+            .saturating_mul(size_of::<crate::Event>());
+        [size_of::<Self>(), recovery, events, self.streams.memory()]
+            .into_iter()
+            .fold(0, usize::saturating_add)
     }
 }
 

@@ -242,7 +242,12 @@ impl Connection {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if self.events.is_empty() {
+            // An idle connection keeps no room for what once happened.
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     /// What the endpoint is to remember, once, when the connection is over.

@@ -424,22 +424,37 @@ impl Streams {
         self.look_at = None;
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory held, but for the fixed part.
     pub(crate) fn memory(&self) -> usize {
         let streams = self.table.values().fold(0_usize, |sum, stream| {
-            let buffers = stream
-                .recv
-                .buffer()
-                .memory()
-                .saturating_add(stream.send.buffer().memory());
+            let buffers = stream.recv.buffer().memory();
+            let buffers = buffers.saturating_add(stream.send.buffer().memory());
             sum.saturating_add(size_of::<Stream>())
                 .saturating_add(buffers)
         });
-        let books = self
-            .finished
-            .as_ref()
-            .map_or(0, |_| size_of::<RangeSet<TOMBSTONES>>());
-        streams.saturating_add(books)
+        let finished = self.finished.as_ref();
+        let books = finished.map_or(0, |_| size_of::<RangeSet<TOMBSTONES>>());
+        // A node of a B-tree has room for eleven entries, and all but the root are half full.
+        let nodes =
+            [self.table.len(), self.by_peer.len()].map(|len| len.min(1).max(len.div_ceil(5)));
+        let nodes = nodes.into_iter().fold(0, usize::saturating_add);
+        let trees = nodes.saturating_mul(size_of::<(u32, usize)>().saturating_mul(12));
+        let queues = [
+            self.sending.capacity(),
+            self.control.capacity(),
+            self.incoming.capacity(),
+            self.ending.capacity(),
+            self.early_fins.capacity().saturating_mul(4),
+        ];
+        let queues = queues.into_iter().fold(0, usize::saturating_add);
+        [
+            streams,
+            books,
+            trees,
+            queues.saturating_mul(size_of::<u32>()),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 }
 
