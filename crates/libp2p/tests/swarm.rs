@@ -1,0 +1,307 @@
+//! Swarm to Swarm: libp2p's own behaviours over UDX, and what goes wrong between peers.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    BehaviourEvent, Link, PATIENCE, Pair, Running, closed, established, listen, swarm, swarm_with,
+    wait,
+};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, identify,
+    identity::Keypair,
+    ping,
+    swarm::{DialError, SwarmEvent},
+};
+use libp2p_swarm_test::{SwarmExt as _, drive};
+use libp2p_udx::{Config, UdxAddr};
+use tokio::time::timeout;
+
+const PROTOCOL: StreamProtocol = StreamProtocol::new("/udx-test/stream/1");
+
+#[tokio::test]
+async fn ping_and_identify() {
+    let (mut listener, _) = swarm(Link::Clean.config());
+    let addr = listen(&mut listener).await;
+    let (mut dialer, handle) = swarm(Link::Clean.config());
+    listener.add_external_address(addr.clone());
+    dialer.connect(&mut listener).await;
+
+    // Of each behaviour what it does at once: a ping, an identify message sent and one received.
+    let (at_dialer, at_listener): ([BehaviourEvent; 3], [BehaviourEvent; 3]) =
+        drive(&mut dialer, &mut listener).await;
+    let (dialer, listener) = (*dialer.local_peer_id(), *listener.local_peer_id());
+    for (events, other) in [(at_dialer, listener), (at_listener, dialer)] {
+        let (mut pings, mut infos) = (0, 0);
+        for event in events {
+            match event {
+                BehaviourEvent::Ping(ping::Event { peer, result, .. }) => {
+                    assert_eq!(peer, other);
+                    assert!(result.unwrap() < Duration::from_secs(5));
+                    pings += 1;
+                }
+                BehaviourEvent::Identify(identify::Event::Received { info, .. }) => {
+                    assert_eq!(info.public_key.to_peer_id(), other);
+                    let observed = UdxAddr::try_from(&info.observed_addr).unwrap();
+                    assert!(observed.socket_addr().ip().is_loopback());
+                    infos += 1;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!((pings, infos), (1, 1));
+    }
+    let remote = UdxAddr::try_from(&addr).unwrap().socket_addr();
+    assert_eq!(handle.connection(remote).unwrap().remote, remote);
+}
+
+#[tokio::test]
+async fn a_wrong_identity_is_refused() {
+    let (mut listener, _) = swarm(Link::Clean.config());
+    let addr = listen(&mut listener).await;
+    let expected = Keypair::generate_ed25519().public().to_peer_id();
+    let impostor = *listener.local_peer_id();
+    let place = UdxAddr::new(UdxAddr::try_from(&addr).unwrap().socket_addr());
+    let mut listener = Running::new((listener, Default::default()));
+
+    let (mut dialer, handle) = swarm(Link::Clean.config());
+    dialer
+        .dial(place.with_peer(expected).to_multiaddr())
+        .unwrap();
+    let obtained: PeerId = wait(&mut dialer, |event| match event {
+        SwarmEvent::OutgoingConnectionError {
+            error: DialError::WrongPeerId { obtained, .. },
+            ..
+        } => Some(*obtained),
+        SwarmEvent::ConnectionEstablished { .. } => panic!("connected to an impostor"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(obtained, impostor);
+    // The listener may see the connection for a moment; then it is gone at both sides.
+    listener
+        .wait(|event| match event {
+            SwarmEvent::ConnectionClosed { .. } | SwarmEvent::IncomingConnectionError { .. } => {
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+    timeout(PATIENCE, async {
+        while !handle.connections().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the connection was closed");
+}
+
+#[tokio::test]
+async fn nobody_listening_is_an_error() {
+    let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = UdxAddr::new(unused.local_addr().unwrap());
+    drop(unused);
+    let (mut dialer, _) = swarm(Link::Clean.config());
+    dialer.dial(addr.to_multiaddr()).unwrap();
+    let started = Instant::now();
+    let error = wait(&mut dialer, |event| match event {
+        SwarmEvent::OutgoingConnectionError {
+            error: DialError::Transport(errors),
+            ..
+        } => Some(format!("{errors:?}")),
+        _ => None,
+    })
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(20), "{error}");
+}
+
+#[test]
+fn a_killed_peer_is_noticed() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (here, there) = (runtime(), runtime());
+    let mut config = Config::default();
+    config.endpoint.connection.idle_timeout = Duration::from_secs(2);
+    config.endpoint.connection.keep_alive = Some(Duration::from_millis(500));
+
+    let (listener, addr) = there.block_on(async {
+        let (mut listener, handle) = swarm(config.clone());
+        let addr = listen(&mut listener).await;
+        (Running::new((listener, handle)), addr)
+    });
+    here.block_on(async {
+        let (mut dialer, _) = swarm(config);
+        dialer.dial(addr).unwrap();
+        wait(&mut dialer, established).await;
+        // Longer than the idle timeout: the keep-alive holds the connection.
+        let alive = timeout(Duration::from_secs(3), wait(&mut dialer, closed)).await;
+        assert!(alive.is_err(), "the connection broke by itself");
+        // Its sockets are closed without a word.
+        there.shutdown_background();
+        let started = Instant::now();
+        wait(&mut dialer, closed).await;
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    });
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_disconnect_is_seen_at_once_by_the_other_side() {
+    let (mut listener, _) = swarm(Link::Clean.config());
+    let addr = listen(&mut listener).await;
+    let mut listener = Running::new((listener, Default::default()));
+    let (mut dialer, handle) = swarm(Link::Clean.config());
+    dialer.dial(addr).unwrap();
+    let (peer, _) = wait(&mut dialer, established).await;
+    listener.wait(established).await;
+    let started = Instant::now();
+    dialer.disconnect_peer_id(peer).unwrap();
+    wait(&mut dialer, closed).await;
+    listener.wait(closed).await;
+    timeout(PATIENCE, handle.wait_idle())
+        .await
+        .expect("the goodbyes are said");
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_streams_on_one_connection() {
+    for link in [Link::Clean, Link::Distant] {
+        let mut pair = Pair::connect(link).await;
+        let mut incoming = pair.listener.control.accept(PROTOCOL).unwrap();
+        tokio::spawn(async move {
+            while let Some((_, stream)) = incoming.next().await {
+                tokio::spawn(async move {
+                    let (read, mut write) = stream.split();
+                    // libp2p-stream drops a stream that comes while the last one was not taken yet: so the opener waits for this.
+                    write.write_all(b"!").await.unwrap();
+                    futures::io::copy(read, &mut write).await.unwrap();
+                    write.close().await.unwrap();
+                });
+            }
+        });
+        let mut streams = Vec::new();
+        for _ in 0..200 {
+            let peer = pair.listener.peer;
+            let mut stream = timeout(PATIENCE, pair.dialer.control.open_stream(peer, PROTOCOL))
+                .await
+                .unwrap()
+                .unwrap();
+            timeout(PATIENCE, stream.read_exact(&mut [0; 1]))
+                .await
+                .unwrap()
+                .unwrap();
+            streams.push(stream);
+        }
+        let echoes = streams
+            .into_iter()
+            .enumerate()
+            .map(|(number, stream)| async move {
+                let sent = vec![number as u8; 20_000 + number];
+                let (mut read, mut write) = stream.split();
+                let send = async {
+                    write.write_all(&sent).await.unwrap();
+                    write.close().await.unwrap();
+                };
+                let mut received = Vec::new();
+                let (_, got) = join(send, read.read_to_end(&mut received)).await;
+                got.unwrap();
+                assert!(received == sent, "{number}");
+            });
+        timeout(PATIENCE, futures::future::join_all(echoes))
+            .await
+            .expect("all echoes");
+        assert_eq!(pair.dialer.handle.connections().len(), 1);
+    }
+}
+
+/// Other implementations tell their `/udx` addresses in identify messages, which rust-multiaddr cannot read. They are passed
+/// over; what else the message says arrives, and nothing breaks.
+#[tokio::test]
+async fn udx_addresses_in_an_identify_message_do_no_harm() {
+    let mut message = Vec::new();
+    let (mut other, other_handle) = swarm_with(Config::default(), |key| {
+        message = identify_message(key);
+        libp2p_stream::Behaviour::new()
+    });
+    let addr = listen(&mut other).await;
+    let mut incoming = other
+        .behaviour()
+        .new_control()
+        .accept(StreamProtocol::new("/ipfs/id/1.0.0"))
+        .unwrap();
+    tokio::spawn(async move {
+        let _handle = other_handle;
+        other.for_each(|_| async {}).await;
+    });
+    tokio::spawn(async move {
+        while let Some((_, mut stream)) = incoming.next().await {
+            stream.write_all(&message).await.unwrap();
+            stream.close().await.unwrap();
+        }
+    });
+
+    let (mut ours, handle) = swarm(Config::default());
+    ours.dial(addr).unwrap();
+    let info = wait(&mut ours, |event| match event {
+        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+            info, ..
+        })) => Some(info.clone()),
+        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Error {
+            error, ..
+        })) => panic!("{error}"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(info.agent_version, "other/1");
+    assert_eq!(
+        info.listen_addrs,
+        ["/ip4/192.0.2.7/tcp/4001".parse::<Multiaddr>().unwrap()]
+    );
+    assert_eq!(info.observed_addr, Multiaddr::empty());
+    assert_eq!(handle.connections().len(), 1);
+}
+
+/// An identify message as go-libp2p would send it over UDX, with the length in front.
+fn identify_message(key: &Keypair) -> Vec<u8> {
+    let udx: UdxAddr = "/ip4/192.0.2.7/udp/9000/udx".parse().unwrap();
+    let tcp: Multiaddr = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
+    let mut message = Vec::new();
+    let mut field = |number: u8, value: &[u8]| {
+        message.push(number << 3 | 2);
+        message.push(
+            u8::try_from(value.len())
+                .ok()
+                .filter(|len| *len < 128)
+                .expect("a short field"),
+        );
+        message.extend_from_slice(value);
+    };
+    field(1, &key.public().encode_protobuf());
+    field(2, &udx.to_vec());
+    field(2, &tcp.to_vec());
+    field(3, b"/ipfs/id/1.0.0");
+    field(4, &udx.to_vec());
+    field(5, b"other/1");
+    field(6, b"other/1");
+    let mut framed = vec![
+        u8::try_from(message.len())
+            .ok()
+            .filter(|len| *len < 128)
+            .unwrap(),
+    ];
+    framed.extend_from_slice(&message);
+    framed
+}
