@@ -21,7 +21,10 @@ mod upgrade;
 
 pub use addr::{AddrError, UdxAddr};
 pub use config::{Config, DialFrom};
-pub use error::Error;
+pub use error::{Error, connection_error};
+/// The UDX layer below, for the types in [`Config`], [`ConnectionInfo`] and [`UdxStream`].
+pub use gapless;
+pub use gapless::ConnectionError;
 pub use stats::{ConnectionInfo, Handle};
 pub use stream::UdxStream;
 pub use transport::Transport;

@@ -16,7 +16,7 @@ use libp2p::{
     swarm::{DialError, SwarmEvent},
 };
 use libp2p_swarm_test::{SwarmExt as _, drive};
-use libp2p_udx::{Config, UdxAddr};
+use libp2p_udx::{Config, ConnectionError, UdxAddr, connection_error};
 use tokio::time::timeout;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/udx-test/stream/1");
@@ -99,22 +99,28 @@ async fn a_wrong_identity_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_an_error() {
+async fn nobody_listening_is_an_error_with_a_cause() {
     let unused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = UdxAddr::new(unused.local_addr().unwrap());
     drop(unused);
     let (mut dialer, _) = swarm(Link::Clean.config());
     dialer.dial(addr.to_multiaddr()).unwrap();
     let started = Instant::now();
-    let error = wait(&mut dialer, |event| match event {
+    let cause = wait(&mut dialer, |event| match event {
         SwarmEvent::OutgoingConnectionError {
             error: DialError::Transport(errors),
             ..
-        } => Some(format!("{errors:?}")),
+        } => Some(connection_error(&errors[0].1).cloned()),
         _ => None,
     })
     .await;
-    assert!(started.elapsed() < Duration::from_secs(20), "{error}");
+    assert_eq!(cause, Some(ConnectionError::NoAnswer { refused: true }));
+    // The network's hint shortens the wait; it would be 30 s.
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]
@@ -146,7 +152,14 @@ fn a_killed_peer_is_noticed() {
         // Its sockets are closed without a word.
         there.shutdown_background();
         let started = Instant::now();
-        wait(&mut dialer, closed).await;
+        let cause = wait(&mut dialer, |event| match event {
+            SwarmEvent::ConnectionClosed {
+                cause: Some(cause), ..
+            } => Some(connection_error(cause).cloned()),
+            _ => None,
+        })
+        .await;
+        assert_eq!(cause, Some(ConnectionError::IdleTimeout));
         let took = started.elapsed();
         assert!(took < Duration::from_secs(5), "{took:?}");
     });
