@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::bridge::{Bridge, Observer, bridge};
 use crate::request::{Refusal, RequestError};
 use place::Place;
+pub use place::check_target;
 pub use progress::{Progress, RemoteWork};
 pub use refs::Head;
 

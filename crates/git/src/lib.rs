@@ -23,7 +23,9 @@ mod repository;
 mod request;
 mod serve;
 
-pub use clone::{CloneError, CloneRequest, Cloned, Head, Progress, RemoteWork, clone};
+pub use clone::{
+    CloneError, CloneRequest, Cloned, Head, Progress, RemoteWork, check_target, clone,
+};
 pub use helper::{HelperError, remote_helper};
 pub use repository::{AddError, OpenError, Repositories, Repository, default_name};
 pub use request::{Refusal, Request, RequestError, Service};

@@ -107,18 +107,21 @@ impl Repository {
                 path: path.to_owned(),
                 error,
             })?;
-        // Only the repository's own configuration: whose repository it is, is for the serving git to judge.
-        let opened =
-            gix::open_opts(canonical, gix::open::Options::isolated()).map_err(|error| {
-                OpenError::NotARepository {
-                    path: path.to_owned(),
-                    error: error.into(),
-                }
-            })?;
-        Ok(Self {
-            git_dir: opened.git_dir().to_owned(),
-            work_tree: opened.workdir().map(Path::to_owned),
-        })
+        // Only where its parts are: what is in its configuration, and whether it may be trusted, is for the serving git.
+        let dot_git = canonical.join(".git");
+        let (directory, kind) = match gix::discover::is_git(&dot_git) {
+            Ok(kind) => (dot_git, kind),
+            Err(_) => {
+                let kind = gix::discover::is_git(&canonical);
+                let kind = kind.map_err(|error| not_a_repository(path, error.into()))?;
+                (canonical.clone(), kind)
+            }
+        };
+        // The path is absolute: there is nothing to be relative to.
+        let found = gix::discover::repository::Path::from_dot_git_dir(directory, kind, &canonical)
+            .ok_or_else(|| not_a_repository(path, "its parts cannot be located".into()))?;
+        let (git_dir, work_tree) = found.into_repository_and_work_tree_directories();
+        Ok(Self { git_dir, work_tree })
     }
 
     /// The directory with `HEAD` and `objects`.
@@ -129,6 +132,13 @@ impl Repository {
     /// The checked-out files, if there are any.
     pub fn work_tree(&self) -> Option<&Path> {
         self.work_tree.as_deref()
+    }
+}
+
+fn not_a_repository(path: &Path, error: Box<dyn std::error::Error + Send + Sync>) -> OpenError {
+    OpenError::NotARepository {
+        path: path.to_owned(),
+        error,
     }
 }
 

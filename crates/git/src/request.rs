@@ -234,7 +234,7 @@ impl fmt::Display for Refusal {
             Self::PushNotAllowed { name } => {
                 write!(
                     f,
-                    "{PUSH_NOT_ALLOWED} to '{name}': the server has to be started with --allow-push and your peer identity"
+                    "{PUSH_NOT_ALLOWED} to '{name}': the server has to be started with --allow-push and your identity, as gapless id shows it"
                 )
             }
             Self::TooBusy => write!(f, "{TOO_BUSY}: try again later"),

@@ -168,6 +168,48 @@ async fn bare_and_linked_repositories_are_served_too() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shallow_original_makes_a_shallow_clone() {
+    let Some(world) = World::new() else { return };
+    world.write("file", "1\n");
+    world.commit("first");
+    world.write("file", "2\n");
+    world.commit("second");
+    let url = format!("file://{}", world.origin().display());
+    git(
+        world.home.path(),
+        &["clone", "-q", "--depth", "1", &url, "shallow"],
+    );
+    let (stream, _serving) = serve(
+        &server(&world.path("shallow"), Default::default()),
+        Access::ReadOnly,
+        1 << 16,
+    );
+    let copy = world.clone_from(stream, "repo", "copy").await.unwrap();
+    git(&copy.target, &["fsck", "--full"]);
+    assert_eq!(
+        git(&copy.target, &["rev-list", "--all", "--count"]).trim(),
+        "1"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sha256_repositories_are_served_and_their_cloning_declined() {
+    let Some(world) = World::new() else { return };
+    git(
+        world.home.path(),
+        &["init", "-q", "--object-format=sha256", "sha256"],
+    );
+    let served = server(&world.path("sha256"), Default::default());
+    let (stream, _serving) = serve(&served, Access::ReadOnly, 1 << 16);
+    let error = world.clone_from(stream, "repo", "copy").await.unwrap_err();
+    assert!(
+        matches!(&error, CloneError::Git { details, .. } if details.contains("sha256")),
+        "{error:?}"
+    );
+    assert_eq!(world.entries(), ["origin", "sha256"]);
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn modes_links_line_ends_and_submodules() {

@@ -26,24 +26,10 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn prepare(target: &Path) -> Result<Self, CloneError> {
-        let target = std::path::absolute(target).map_err(|error| CloneError::Target {
-            path: target.to_owned(),
-            error,
-        })?;
+        let (target, fill_existing) = examine(target)?;
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| CloneError::Target { path, error }
-        };
-        let fill_existing = match fs::read_dir(&target) {
-            Ok(mut entries) => match entries.next() {
-                None => true,
-                Some(_) => return Err(CloneError::TargetNotEmpty(target)),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(CloneError::TargetNotEmpty(target));
-            }
-            Err(error) => return Err(failed(&target)(error)),
         };
         let home = if fill_existing {
             target.as_path()
@@ -135,6 +121,35 @@ impl Drop for Place {
         for directory in self.made.iter().rev() {
             fs::remove_dir(directory).ok();
         }
+    }
+}
+
+/// Whether a clone could go to `target`: it does not exist, or is an empty directory. To be asked before the network is.
+///
+/// # Errors
+///
+/// [`CloneError::TargetNotEmpty`], or [`CloneError::Target`] when it cannot be read.
+pub fn check_target(target: &Path) -> Result<(), CloneError> {
+    examine(target).map(drop)
+}
+
+/// The absolute form of `target`, and whether it is an empty directory.
+fn examine(target: &Path) -> Result<(PathBuf, bool), CloneError> {
+    let failed = |error| CloneError::Target {
+        path: target.to_owned(),
+        error,
+    };
+    let absolute = std::path::absolute(target).map_err(failed)?;
+    match fs::read_dir(&absolute) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok((absolute, true)),
+            Some(_) => Err(CloneError::TargetNotEmpty(absolute)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((absolute, false)),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(CloneError::TargetNotEmpty(absolute))
+        }
+        Err(error) => Err(failed(error)),
     }
 }
 

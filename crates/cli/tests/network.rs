@@ -1,0 +1,381 @@
+//! The programs against each other, through real sockets.
+
+mod common;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{World, wait};
+
+/// The path of the documentation's examples.
+const BAD_PATH: &str = "loss=2%,delay=10ms,reorder=2%,duplicate=1%,seed=1";
+
+#[test]
+fn a_loopback_clone() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let said = world
+        .gapless("alice", &["clone", "--loopback", "original", "copy"])
+        .ok();
+    assert!(
+        said.out.contains("packets sent") && said.out.contains("RTT"),
+        "{}",
+        said.out
+    );
+    world.assert_same("original", "copy");
+    // The path is the origin, so that the clone can be fetched into later.
+    world.commit("original", "later", b"more");
+    world.git("copy", &["pull", "-q"]);
+    world.assert_same("original", "copy");
+    // No identity was needed.
+    assert!(!world.path("config-alice").exists());
+}
+
+#[test]
+fn a_loopback_clone_over_a_bad_path() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_large_repository("original", 1 << 20);
+    for (copy, path) in [
+        ("copy", BAD_PATH),
+        ("copy-20", "loss=20%,delay=10ms,seed=3"),
+    ] {
+        let arguments = [
+            "clone",
+            "--json",
+            "--loopback",
+            "original",
+            copy,
+            "--impair",
+            path,
+        ];
+        let done = world.gapless("alice", &arguments).ok().last_json();
+        assert_eq!(done["event"], "done");
+        assert!(done["bytes_received"].as_u64().unwrap() > 1 << 20);
+        let count = |name: &str| done["path"][name].as_u64().unwrap();
+        assert!(count("packets_sent") > 700, "{done}");
+        assert!(
+            count("packets_lost") > 0 && count("packets_resent") > 0,
+            "{done}"
+        );
+        assert!(count("rtt_us") >= 20_000, "{done}");
+        world.assert_same("original", copy);
+    }
+}
+
+#[test]
+fn a_hundred_megabytes() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_large_repository("original", 100 << 20);
+    let done = world
+        .gapless(
+            "alice",
+            &["clone", "--json", "--loopback", "original", "copy"],
+        )
+        .ok()
+        .last_json();
+    assert!(done["bytes_received"].as_u64().unwrap() > 100 << 20);
+    world.assert_same("original", "copy");
+}
+
+#[test]
+fn stock_git_clones_pushes_and_fetches() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let alice = world.identity("alice");
+    let serving = world.serve("server", &["original", "--allow-push", &alice]);
+    let url = serving.url("original");
+
+    world
+        .try_git("alice", ".", &["clone", "-q", url, "by-alice"])
+        .ok();
+    world.assert_same("original", "by-alice");
+    world.gapless("bob", &["clone", url, "by-bob"]).ok();
+    world.assert_same("original", "by-bob");
+
+    world.commit("by-alice", "new", &common::noise(1, 300_000));
+    world
+        .try_git(
+            "alice",
+            "by-alice",
+            &["push", "-q", "origin", "HEAD:refs/heads/topic"],
+        )
+        .ok();
+    assert_eq!(
+        world.git("original", &["rev-parse", "topic"]),
+        world.git("by-alice", &["rev-parse", "HEAD"])
+    );
+    world.git("original", &["fsck", "--full"]);
+    world.try_git("bob", "by-bob", &["fetch", "-q"]).ok();
+    assert_eq!(
+        world.git("by-bob", &["rev-parse", "origin/topic"]),
+        world.git("by-alice", &["rev-parse", "HEAD"])
+    );
+
+    let denied = world.try_git(
+        "bob",
+        "by-bob",
+        &["push", "origin", "HEAD:refs/heads/other"],
+    );
+    denied.failed(128, &["push not allowed to 'original'", "--allow-push"]);
+    // Git's own refusal reaches the user too.
+    let checked_out = world.try_git("alice", "by-alice", &["push", "origin", "main"]);
+    checked_out.failed(1, &["branch is currently checked out"]);
+}
+
+#[test]
+fn stock_git_over_a_bad_path() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_large_repository("original", 1 << 20);
+    let serving = world.serve("server", &["original", "--impair", BAD_PATH]);
+    world
+        .try_git(
+            "alice",
+            ".",
+            &["clone", "-q", serving.url("original"), "copy"],
+        )
+        .ok();
+    world.assert_same("original", "copy");
+}
+
+#[test]
+fn wrong_addresses_are_told_apart() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let mut serving = world.serve("server", &["original"]);
+    let url = serving.url("original").to_owned();
+    let server = world.identity("server");
+
+    world
+        .gapless("alice", &["clone", &format!("{url}-not"), "copy"])
+        .failed(10, &["'original-not'"]);
+    let helper = world.try_git("alice", ".", &["clone", &format!("{url}-not"), "copy"]);
+    helper.failed(128, &["unknown repository 'original-not'"]);
+
+    let wrong = url.replace(&server, &world.identity("mallory"));
+    let said = world.gapless("alice", &["clone", &wrong, "copy"]);
+    said.failed(8, &[&server, &world.identity("mallory"), "identity"]);
+    world
+        .gapless("server", &["ping", &url])
+        .failed(8, &["your own identity"]);
+
+    std::fs::create_dir(world.path("full")).unwrap();
+    std::fs::write(world.path("full/file"), "").unwrap();
+    world
+        .gapless("alice", &["clone", &url, "full"])
+        .failed(14, &["not an empty directory"]);
+
+    serving.kill();
+    let before = Instant::now();
+    let gone = world.gapless("alice", &["clone", &url, "copy", "--idle-timeout", "2s"]);
+    gone.failed(6, &["127.0.0.1", "gapless serve"]);
+    assert!(before.elapsed() < Duration::from_secs(20));
+    assert!(
+        !world
+            .entries()
+            .iter()
+            .any(|name| name.starts_with("copy") || name.starts_with('.'))
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    world
+        .gapless("alice", &["serve", "original", "--listen", &address])
+        .failed(5, &[&address, "--listen"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_killed_in_the_middle() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_large_repository("original", 20 << 20);
+    // 10 s at this rate: the kill comes in the middle.
+    let mut serving = world.serve("server", &["original", "--impair", "rate=16mbit"]);
+    let arguments = [
+        "clone",
+        serving.url("original"),
+        "copy",
+        "--idle-timeout",
+        "2s",
+    ];
+    let mut command = world.gapless_command("alice", &arguments);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_clone_to_grow(&world);
+    serving.kill();
+    let before = Instant::now();
+    let status = wait(&mut child);
+    // Noise's, Yamux's and Git's layers may each notice a little later than UDX does.
+    assert!(
+        before.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        before.elapsed()
+    );
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(status.code(), Some(15), "{said}");
+    assert!(said.contains("the connection was lost"), "{said}");
+    assert_nothing_left(&world);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_clone_leaves_nothing() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_large_repository("original", 20 << 20);
+    let arguments = [
+        "clone",
+        "--loopback",
+        "original",
+        "copy",
+        "--impair",
+        "rate=16mbit",
+    ];
+    let mut command = world.gapless_command("alice", &arguments);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_clone_to_grow(&world);
+    common::interrupt(&child);
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert_nothing_left(&world);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_server_ends_well() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let serving = world.serve("server", &["original", "again=original"]);
+    world
+        .gapless("alice", &["clone", serving.url("again"), "copy"])
+        .ok();
+    let (code, said) = serving.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(
+        said.iter()
+            .any(|line| line.contains(r#""event":"session""#) && line.contains("again")),
+        "{said:?}"
+    );
+    assert!(said.last().unwrap().contains("ending"));
+}
+
+#[test]
+fn ping_and_perf() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let serving = world.serve("server", &["original"]);
+    let address = serving.multiaddr.as_str();
+    let arguments = [
+        "ping",
+        address,
+        "-n",
+        "3",
+        "--interval",
+        "20ms",
+        "--json",
+        "--impair",
+        "delay=20ms",
+    ];
+    let done = world.gapless("alice", &arguments).ok().last_json();
+    assert_eq!(done["count"], 3);
+    assert!(done["least_us"].as_u64().unwrap() >= 40_000, "{done}");
+
+    let arguments = [
+        "perf",
+        address,
+        "--upload",
+        "3MB",
+        "--download",
+        "5MB",
+        "--json",
+    ];
+    let said = world.gapless("alice", &arguments).ok();
+    let events = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let events = events.collect::<Vec<_>>();
+    assert_eq!(
+        (&events[0]["event"], &events[0]["bytes"]),
+        (&"upload".into(), &3_000_000.into())
+    );
+    assert_eq!(
+        (&events[1]["event"], &events[1]["bytes"]),
+        (&"download".into(), &5_000_000.into())
+    );
+    assert!(
+        events[2]["path"]["packets_sent"].as_u64().unwrap() > 2000,
+        "{}",
+        said.out
+    );
+}
+
+/// Until the pack that is being received has some bytes.
+fn wait_for_clone_to_grow(world: &World) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let growing = || {
+        let unfinished = world
+            .entries()
+            .into_iter()
+            .find(|name| name.starts_with(".gapless-clone-"));
+        let packs = unfinished.map(|name| world.path(&name).join("repository/.git/objects/pack"));
+        let files = packs
+            .and_then(|packs| std::fs::read_dir(packs).ok())
+            .into_iter()
+            .flatten();
+        let size = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.ok()?.metadata().ok().map(|data| data.len())
+        };
+        files.filter_map(size).any(|size| size > 1 << 20)
+    };
+    while !growing() {
+        assert!(
+            Instant::now() < deadline,
+            "the clone does not grow: {:?}",
+            world.entries()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn assert_nothing_left(world: &World) {
+    let left = world.entries();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name == "copy" || name.starts_with(".gapless")),
+        "{left:?}"
+    );
+}
