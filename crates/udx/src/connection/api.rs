@@ -168,6 +168,11 @@ impl Connection {
         match read {
             Ok(read) => {
                 if !closed {
+                    if let Some(last) = &read
+                        && stream.recv.is_between_blocks()
+                    {
+                        self.streams.blocks.lend(self.clock.now, last);
+                    }
                     self.on_consumed(id);
                 }
                 Ok(read)

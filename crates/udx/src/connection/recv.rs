@@ -197,7 +197,7 @@ impl Connection {
         outcome: &mut Outcome,
     ) {
         let now = self.clock.now;
-        let Some(stream) = self.streams.get_mut(id) else {
+        let Some(stream) = self.streams.get_mut_with_block(id, frame.end()) else {
             return;
         };
         if stream.peer_source.is_none() {

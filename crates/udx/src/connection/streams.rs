@@ -9,7 +9,7 @@ use gapless_recovery::Instant;
 use gapless_seq::RangeSet;
 
 use crate::limits::Limits;
-use crate::stream::{RecvHalf, SendHalf, WindowConfig};
+use crate::stream::{Blocks, RecvHalf, SendHalf, WindowConfig};
 
 /// Names a stream within its connection: this side's ID of it on the wire.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -132,6 +132,8 @@ pub(crate) struct Streams {
     pub(crate) ending: Vec<u32>,
     /// Datagrams that the stream whose turn it is has sent in this turn.
     pub(crate) turn: u32,
+    /// Memory that readers have given back.
+    pub(crate) blocks: Blocks,
     /// When to look for windows to say again and blocked streams to report; may be early.
     pub(crate) look_at: Option<Instant>,
 }
@@ -165,6 +167,7 @@ impl Streams {
             writers: 0,
             ending: Vec::new(),
             turn: 0,
+            blocks: Blocks::default(),
             look_at: None,
         }
     }
@@ -175,6 +178,17 @@ impl Streams {
 
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Stream> {
         self.table.get_mut(&id).map(Box::as_mut)
+    }
+
+    /// The stream, which has memory for bytes up to `end` if readers gave any back.
+    pub(crate) fn get_mut_with_block(&mut self, id: u32, end: u64) -> Option<&mut Stream> {
+        let stream = self.table.get_mut(&id).map(Box::as_mut)?;
+        if stream.recv.wants_block(end)
+            && let Some(block) = self.blocks.take()
+        {
+            stream.recv.supply(block);
+        }
+        Some(stream)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Stream)> + '_ {
@@ -452,6 +466,7 @@ impl Streams {
             books,
             trees,
             queues.saturating_mul(size_of::<u32>()),
+            self.blocks.memory(),
         ]
         .into_iter()
         .fold(0, usize::saturating_add)

@@ -27,6 +27,7 @@ impl Connection {
             spoken(self.acks.deadline()),
             spoken(self.streams.look_at),
             spoken(self.next_ending()),
+            self.streams.blocks.deadline(),
             spoken(self.owed.data_blocked_at),
             self.clock.paced_until.filter(|at| *at > now),
             self.clock.opening_until.filter(|at| *at > now),
@@ -50,6 +51,7 @@ impl Connection {
         self.recovery.on_timeout(now);
         self.drain_recovery_events();
         self.streams.on_timeout(now);
+        self.streams.blocks.expire(now);
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
             // D7: a challenge is what every peer answers; and it is repeated until then.
             self.clock.keep_alive_asked = Some(now);

@@ -5,6 +5,7 @@
 //! knows frames, packet numbers or stream ids. The connection moves bytes and verdicts
 //! between these values and the wire.
 
+mod blocks;
 mod recv;
 mod recv_buffer;
 mod send;
@@ -14,6 +15,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blocks::Blocks;
 pub(crate) use recv::{ReadError, RecvError, RecvHalf};
 pub(crate) use send::{FinishError, Piece, SendHalf, SendState, WriteError};
 pub(crate) use window::WindowConfig;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use gapless_recovery::Instant;
 
 use super::position;
@@ -167,6 +167,21 @@ impl RecvHalf {
             None if self.buffer.readable() > 0 => Ok(Some(Bytes::new())),
             None => Err(ReadError::Blocked),
         }
+    }
+
+    /// Whether bytes up to `end` are going to need a block of memory.
+    pub(crate) fn wants_block(&self, end: u64) -> bool {
+        self.state == State::Receiving && self.buffer.wants_block(end)
+    }
+
+    /// Gives the memory for it, instead of the allocator.
+    pub(crate) fn supply(&mut self, block: BytesMut) {
+        self.buffer.supply(block);
+    }
+
+    /// Whether the bytes read last were the last ones of their block.
+    pub(crate) fn is_between_blocks(&self) -> bool {
+        self.buffer.is_between_blocks()
     }
 
     /// Whether a read would not be blocked: bytes, the end, or an error are there.

@@ -58,6 +58,8 @@ pub(crate) struct RecvBuffer {
     blocks: VecDeque<BytesMut>,
     /// How many of `blocks` have memory.
     allocated: usize,
+    /// Memory for the next block.
+    spare: Option<BytesMut>,
     /// What was received beyond `edge`.
     runs: Option<Box<RangeSet<RUNS>>>,
 }
@@ -149,6 +151,22 @@ impl RecvBuffer {
         Some(bytes)
     }
 
+    /// Whether storing bytes up to `end` takes a block that [`supply`](Self::supply) could save the allocator.
+    pub(crate) fn wants_block(&self, end: u64) -> bool {
+        let last = block_index(self.consumed, end.saturating_sub(1));
+        self.spare.is_none() && end > self.edge && last >= self.blocks.len()
+    }
+
+    /// Gives memory of at least [`BLOCK`] bytes for the next block.
+    pub(crate) fn supply(&mut self, block: BytesMut) {
+        self.spare = Some(block);
+    }
+
+    /// Whether the last byte that was read ended its block, here.
+    pub(crate) fn is_between_blocks(&self) -> bool {
+        self.consumed == self.highest || self.consumed == block_start(self.consumed)
+    }
+
     /// How many bytes can be read now.
     pub(crate) fn readable(&self) -> u64 {
         self.edge.saturating_sub(self.consumed)
@@ -176,6 +194,7 @@ impl RecvBuffer {
             .as_ref()
             .map_or(0, |_| mem::size_of::<RangeSet<RUNS>>());
         self.allocated
+            .saturating_add(usize::from(self.spare.is_some()))
             .saturating_mul(size(BLOCK))
             .saturating_add(
                 self.blocks
@@ -270,8 +289,10 @@ impl RecvBuffer {
             if let Some(block) = self.blocks.get_mut(index)
                 && block.capacity() == 0
             {
-                let from = block_start(start).max(self.consumed);
-                *block = allocate(size(end.saturating_sub(from)))?;
+                *block = match self.spare.take() {
+                    Some(spare) => spare,
+                    None => allocate()?,
+                };
                 self.allocated = self.allocated.saturating_add(1);
             }
             start = end;
@@ -296,6 +317,7 @@ impl RecvBuffer {
     fn release(&mut self) {
         self.blocks = VecDeque::new();
         self.allocated = 0;
+        self.spare = None;
         self.runs = None;
     }
 }
@@ -314,10 +336,10 @@ fn write_in_block(block: &mut BytesMut, at: usize, data: &[u8]) {
 }
 
 /// By way of a vector, because it alone can refuse instead of ending the program (P5).
-fn allocate(len: usize) -> Result<BytesMut, Refused> {
+fn allocate() -> Result<BytesMut, Refused> {
     let mut memory = Vec::new();
     memory
-        .try_reserve_exact(len)
+        .try_reserve_exact(size(BLOCK))
         .map_err(|_| Refused::OutOfMemory)?;
     Ok(BytesMut::from(Bytes::from(memory)))
 }
