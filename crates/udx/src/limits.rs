@@ -9,7 +9,7 @@
 /// | one idle connection | 4 KiB of engine state |
 /// | receiving, per stream | its window (at most `max_stream_window`) + 2 blocks of 16 KiB + 8 KiB of range book |
 /// | receiving, per connection | `max_streams` x 64 KiB (the protocol promises that much to every stream) + `receive_growth` |
-/// | blocks that readers gave back, per connection | 1 MiB, for 1 s after the last block was read |
+/// | blocks that readers gave back, per connection | 2 MiB, for 1 s after the last block was read |
 /// | sending, per connection | `send_buffer` + one record of some 100 bytes per unacknowledged datagram, at most `max_records` |
 /// | closed connections | `closed_ids` x some 200 bytes for 10 s |
 /// | early packets | `early_bytes` for 10 s |

@@ -9,8 +9,8 @@ use gapless_recovery::Instant;
 use super::recv_buffer::BLOCK;
 use super::size;
 
-/// Blocks remembered at most: 1 MiB, which covers what comes between two turns of a prompt reader.
-const MOST: usize = 64;
+/// Blocks remembered at most: 2 MiB, which covers what comes between two turns of a prompt reader.
+const MOST: usize = 128;
 
 /// How many of the longest lent are asked whether they are back. Readers give back in order, so one
 /// would do, but for a reader that keeps a piece.
