@@ -87,6 +87,7 @@ impl Endpoint {
             connection.handle_packet(now, from, &packet, datagram.len());
             return Some(handle);
         }
+        self.closed.expire(now);
         if self.closed.contains(&destination) {
             self.stats.after_close = self.stats.after_close.saturating_add(1);
             let closes = packet
