@@ -182,9 +182,19 @@ impl Connection {
         self.stream_control(buffer)
     }
 
+    /// V18: whether the address may be sent an ACK by itself.
+    pub(super) fn may_acknowledge(&self) -> bool {
+        self.path.is_validated() || self.path.allowance() >= self.lone_ack_len()
+    }
+
+    fn lone_ack_len(&self) -> u64 {
+        let len = self.header_len().saturating_add(self.ack_len());
+        u64::try_from(len).unwrap_or(u64::MAX)
+    }
+
     /// An ACK alone.
     fn acknowledge(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        if !self.acks.is_due(self.clock.now) {
+        if !self.acks.is_due(self.clock.now) || !self.may_acknowledge() {
             return None;
         }
         let room = self.allowed(buffer.len());

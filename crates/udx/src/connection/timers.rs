@@ -24,7 +24,7 @@ impl Connection {
             self.keep_alive_deadline(),
             self.recovery.next_deadline(),
             self.path.deadline(now, self.challenge_len()),
-            spoken(self.acks.deadline()),
+            self.acks.deadline().filter(|_| self.may_acknowledge()),
             spoken(self.streams.look_at),
             spoken(self.next_ending()),
             self.streams.blocks.deadline(),

@@ -54,7 +54,12 @@ impl Early {
     }
 
     /// The packets that waited for the connection of this ID, in order of arrival.
-    pub(crate) fn take(&mut self, id: &ConnectionId) -> Vec<(SocketAddr, Box<[u8]>)> {
+    pub(crate) fn take(&mut self, now: Instant, id: &ConnectionId) -> Vec<(SocketAddr, Box<[u8]>)> {
+        self.expire(now);
+        self.remove(id)
+    }
+
+    fn remove(&mut self, id: &ConnectionId) -> Vec<(SocketAddr, Box<[u8]>)> {
         let packets = self
             .by_id
             .remove(id)
@@ -83,7 +88,7 @@ impl Early {
             .min_by_key(|(_, waiting)| waiting.since)
             .map(|(id, _)| *id);
         if let Some(id) = oldest {
-            self.take(&id);
+            self.remove(&id);
         }
     }
 
@@ -115,7 +120,7 @@ mod tests {
         for byte in 0..40_u8 {
             early.keep(Instant::ZERO, id(1), from(), &[byte; 50], &limits);
         }
-        let packets = early.take(&id(1));
+        let packets = early.take(Instant::ZERO, &id(1));
         assert_eq!(packets.len(), 32, "D23: 32 per ID");
         assert!(
             packets
@@ -123,7 +128,7 @@ mod tests {
                 .enumerate()
                 .all(|(n, (_, bytes))| bytes[0] == n as u8)
         );
-        assert!(early.take(&id(1)).is_empty());
+        assert!(early.take(Instant::ZERO, &id(1)).is_empty());
         assert_eq!(early.memory(), 0);
     }
 

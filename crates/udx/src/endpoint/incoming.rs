@@ -145,7 +145,7 @@ impl Endpoint {
         self.backlog.push_back(handle);
         self.stats.connections = self.stats.connections.saturating_add(1);
         let now = self.now;
-        let early = self.early.take(&local_id);
+        let early = self.early.take(now, &local_id);
         let connection = self.table.get_mut(handle)?;
         connection.handle_packet(now, from, packet, len);
         // D23: what overtook the SYN follows it now.
