@@ -1,6 +1,8 @@
 //! What can go wrong, as a person and a script see it: cause, cure, exit code.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 /// A failed command.
@@ -184,10 +186,10 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
 
 /// An error and all its causes in one line, each only once: many errors repeat their source's words in their own.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -199,6 +201,32 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// What lies at the bottom of nested errors: the network layers wrap one in the other, and only the innermost says what happened.
+pub fn deepest(error: &(dyn Error + 'static)) -> String {
+    let words = chain(error).map(ToString::to_string);
+    words
+        .filter(|words| !words.is_empty())
+        .last()
+        .unwrap_or_default()
+}
+
+/// The error and what it contains. `io::Error` names the source of what it wraps, not the wrapped error itself.
+pub fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| inner(*error))
+}
+
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 /// The table of exit codes, for the help.
@@ -216,6 +244,14 @@ pub fn exit_codes() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_innermost_error_speaks() {
+        let timeout = io::Error::new(io::ErrorKind::TimedOut, "nothing heard");
+        let nested = io::Error::other(io::Error::other(timeout));
+        assert_eq!(deepest(&nested), "nothing heard");
+        assert_eq!(deepest(&fmt::Error), fmt::Error.to_string());
+    }
 
     #[test]
     fn codes_and_names_are_distinct() {

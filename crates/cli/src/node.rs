@@ -2,16 +2,17 @@
 
 mod dialing;
 mod driver;
+mod streams;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::FutureExt;
 use gapless::link::Profile;
 use libp2p::identity::Keypair;
 use libp2p::swarm::StreamProtocol;
 use libp2p::{PeerId, Swarm, identify, ping, swarm};
-use libp2p_stream as stream;
 use libp2p_udx::{Handle, UdxAddr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -21,6 +22,7 @@ use crate::address::Target;
 use crate::args::Common;
 use crate::failure::{Failure, Kind};
 use driver::{Behaviour, Command, Driver};
+use streams::{OpenError, Services};
 
 /// Git's smart protocol, one request per stream (see `gapless_git`).
 pub const GIT: StreamProtocol = StreamProtocol::new("/gapless/git/1.0.0");
@@ -68,7 +70,7 @@ pub struct Node {
     identity: PeerId,
     commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<Event>,
-    control: stream::Control,
+    services: Services,
     handle: Handle,
     driver: JoinHandle<()>,
 }
@@ -135,9 +137,9 @@ impl Node {
                 identify::Config::new(IDENTIFY.to_owned(), keypair.public())
                     .with_agent_version(concat!("gapless/", env!("CARGO_PKG_VERSION")).to_owned()),
             ),
-            streams: stream::Behaviour::new(),
+            streams: streams::Behaviour::default(),
         };
-        let control = behaviour.streams.new_control();
+        let services = behaviour.streams.services();
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_WITHOUT_STREAMS);
         let swarm = Swarm::new(transport, behaviour, identity, swarm_config);
@@ -148,7 +150,7 @@ impl Node {
             identity,
             commands,
             events,
-            control,
+            services,
             handle,
             driver,
         })
@@ -206,24 +208,28 @@ impl Node {
     ///
     /// If the peer does not speak the protocol, or the connection is gone.
     pub async fn open(&self, link: &Link, protocol: StreamProtocol) -> Result<Stream, Failure> {
-        let opened = self
-            .control
-            .clone()
-            .open_stream(link.peer, protocol.clone())
-            .await;
-        match opened {
-            Ok(stream) => Ok(stream.compat()),
-            Err(stream::OpenStreamError::UnsupportedProtocol(_)) => {
+        let (answer, answered) = oneshot::channel();
+        let (peer, wanted) = (link.peer, protocol.clone());
+        self.command(Command::Open {
+            peer,
+            protocol: wanted,
+            answer,
+        })
+        .await?;
+        match answered.await {
+            Ok(Ok(stream)) => Ok(stream.compat()),
+            Ok(Err(OpenError::Unsupported)) => {
                 let offered = if protocol == GIT {
                     "Git repositories"
                 } else {
                     "throughput measurements"
                 };
-                let cause = format!("the peer {} offers no {offered} ({protocol})", link.peer);
+                let cause = format!("the peer {peer} offers no {offered} ({protocol})");
                 Err(Failure::new(Kind::Unsupported, cause)
                     .cure("Is `gapless serve` what runs there?"))
             }
-            Err(error) => Err(connection_lost(error.to_string())),
+            Ok(Err(OpenError::Failed(reason))) => Err(connection_lost(reason)),
+            Err(_) => Err(connection_lost("it ended".to_owned())),
         }
     }
 
@@ -234,21 +240,16 @@ impl Node {
     /// If the protocol is served already.
     pub fn accept<F, S>(&self, protocol: StreamProtocol, serve: F) -> Result<(), Failure>
     where
-        F: Fn(PeerId, Stream) -> S + Send + 'static,
+        F: Fn(PeerId, Stream) -> S + Send + Sync + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
-        let mut incoming = self
-            .control
-            .clone()
-            .accept(protocol.clone())
-            .map_err(|_| Failure::new(Kind::Other, format!("{protocol} is served already")))?;
-        tokio::spawn(async move {
-            // Nothing else may wait in this loop: there is room for one stream behind it, and further ones are dropped.
-            while let Some((peer, stream)) = incoming.next().await {
-                tokio::spawn(serve(peer, stream.compat()));
-            }
-        });
-        Ok(())
+        let service = move |peer, stream: libp2p::Stream| serve(peer, stream.compat()).boxed();
+        if self.services.offer(protocol.clone(), Arc::new(service)) {
+            Ok(())
+        } else {
+            let cause = format!("{protocol} is served already");
+            Err(Failure::new(Kind::Other, cause))
+        }
     }
 
     /// The next thing that happens. Cancel-safe.
@@ -286,12 +287,12 @@ impl Node {
         let Self {
             commands,
             events,
-            control,
+            services,
             handle,
             driver,
             identity: _,
         } = self;
-        drop((commands, events, control));
+        drop((commands, events, services));
         let closing = async {
             driver.await.ok();
             handle.wait_idle().await;

@@ -38,31 +38,33 @@ fn a_loopback_clone_over_a_bad_path() {
     let Some(world) = World::with_git() else {
         return;
     };
-    world.make_large_repository("original", 1 << 20);
-    for (copy, path) in [
-        ("copy", BAD_PATH),
-        ("copy-20", "loss=20%,delay=10ms,seed=3"),
+    for (size, path) in [
+        (1_000_000_usize, BAD_PATH),
+        (150_000, "loss=20%,delay=10ms,seed=3"),
     ] {
+        let (original, copy) = (format!("original-{size}"), format!("copy-{size}"));
+        world.make_large_repository(&original, size);
         let arguments = [
             "clone",
             "--json",
             "--loopback",
-            "original",
-            copy,
+            &original,
+            &copy,
             "--impair",
             path,
         ];
         let done = world.gapless("alice", &arguments).ok().last_json();
         assert_eq!(done["event"], "done");
-        assert!(done["bytes_received"].as_u64().unwrap() > 1 << 20);
+        let size = u64::try_from(size).unwrap();
+        assert!(done["bytes_received"].as_u64().unwrap() > size);
         let count = |name: &str| done["path"][name].as_u64().unwrap();
-        assert!(count("packets_sent") > 700, "{done}");
+        assert!(count("packets_sent") > size / 1472, "{done}");
         assert!(
             count("packets_lost") > 0 && count("packets_resent") > 0,
             "{done}"
         );
         assert!(count("rtt_us") >= 20_000, "{done}");
-        world.assert_same("original", copy);
+        world.assert_same(&original, &copy);
     }
 }
 
@@ -189,6 +191,101 @@ fn wrong_addresses_are_told_apart() {
     );
 }
 
+/// What answers at `socket` to everything: "I speak version 2 only" (a version negotiation, UDX 2.4).
+fn speak_another_version(socket: &std::net::UdpSocket) {
+    let mut packet = [0; 2048];
+    while let Ok((length, from)) = socket.recv_from(&mut packet) {
+        // Version, then each id behind its length; the answer has them the other way round.
+        let ids = &packet[4..length];
+        let (destination, rest) = ids[1..].split_at(usize::from(ids[0]));
+        let source = &rest[1..=usize::from(rest[0])];
+        let mut answer = vec![0; 4];
+        for id in [source, destination] {
+            answer.push(u8::try_from(id.len()).unwrap());
+            answer.extend_from_slice(id);
+        }
+        answer.extend_from_slice(&2_u32.to_be_bytes());
+        socket.send_to(&answer, from).unwrap();
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let world = World::new();
+    let peer = world.identity("mallory");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udx://{peer}@{}/x", socket.local_addr().unwrap());
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    std::thread::spawn(move || speak_another_version(&socket));
+    let said = world.gapless("alice", &["clone", &url, "copy"]);
+    said.failed(7, &["version", "updated"]);
+}
+
+#[tokio::test]
+async fn a_peer_without_git_is_named() {
+    use gapless_cli::node::{Event, Node, NodeConfig};
+    let world = World::new();
+    let config = NodeConfig {
+        impair: None,
+        idle_timeout: Duration::from_secs(10),
+        ping_interval: Duration::from_secs(10),
+    };
+    let keypair = libp2p::identity::Keypair::generate_ed25519();
+    let mut node = Node::start(&keypair, config).unwrap();
+    node.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let Some(Event::Listening(address)) = node.event().await else {
+        panic!("no address")
+    };
+    let url = format!("udx://{}@{}/x", node.identity(), address.socket_addr());
+    let world = tokio::task::spawn_blocking(move || {
+        let said = world.gapless("alice", &["clone", &url, "copy"]);
+        said.failed(9, &["no Git repositories", "gapless serve"]);
+        let said = world.gapless("alice", &["perf", &url]);
+        said.failed(9, &["no throughput measurements"]);
+        world
+    });
+    world.await.unwrap();
+    node.close().await;
+}
+
+#[test]
+fn a_busy_server_is_named() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    let serving = world.serve("server", &["original", "--max-sessions", "0"]);
+    let said = world.gapless("alice", &["clone", serving.url("original"), "copy"]);
+    said.failed(12, &["too busy", "try again"]);
+}
+
+#[test]
+fn many_clones_at_once_over_ipv6() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this test needs IPv6 on the loopback interface");
+        return;
+    }
+    world.make_large_repository("original", 3_000_000);
+    let serving = world.serve("server", &["original", "--listen", "[::1]:0"]);
+    let url = serving.url("original");
+    assert!(url.contains("@[::1]:"), "{url}");
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let world = &world;
+            scope.spawn(move || {
+                let (who, copy) = (format!("user-{number}"), format!("copy-{number}"));
+                world.gapless(&who, &["clone", url, &copy]).ok();
+                world.assert_same("original", &copy);
+            });
+        }
+    });
+}
+
 #[test]
 fn a_port_that_is_taken_is_named() {
     let Some(world) = World::with_git() else {
@@ -209,8 +306,8 @@ fn a_server_killed_in_the_middle() {
         return;
     };
     world.make_large_repository("original", 20 << 20);
-    // 10 s at this rate: the kill comes in the middle.
-    let mut serving = world.serve("server", &["original", "--impair", "rate=16mbit"]);
+    // 4 s at this rate: the kill comes in the middle.
+    let mut serving = world.serve("server", &["original", "--impair", "rate=40mbit"]);
     let arguments = [
         "clone",
         serving.url("original"),
@@ -254,7 +351,7 @@ fn an_interrupted_clone_leaves_nothing() {
         "original",
         "copy",
         "--impair",
-        "rate=16mbit",
+        "rate=40mbit",
     ];
     let mut command = world.gapless_command("alice", &arguments);
     let mut child = command
@@ -358,7 +455,7 @@ fn wait_for_clone_to_grow(world: &World) {
         let size = |entry: std::io::Result<std::fs::DirEntry>| {
             entry.ok()?.metadata().ok().map(|data| data.len())
         };
-        files.filter_map(size).any(|size| size > 1 << 20)
+        files.filter_map(size).any(|size| size > 500_000)
     };
     while !growing() {
         assert!(

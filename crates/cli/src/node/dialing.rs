@@ -1,6 +1,5 @@
 //! From libp2p's nested dial errors to one cause and one cure.
 
-use std::error::Error;
 use std::io;
 
 use gapless::ConnectionError;
@@ -8,7 +7,7 @@ use libp2p::TransportError;
 use libp2p::swarm::DialError;
 
 use crate::address::Target;
-use crate::failure::{Failure, Kind, with_causes};
+use crate::failure::{Failure, Kind, chain, deepest, with_causes};
 
 /// Why `target` could not be reached.
 pub(super) fn failure(target: &Target, error: &DialError) -> Failure {
@@ -85,31 +84,11 @@ fn connection_error(error: &TransportError<io::Error>) -> Option<&ConnectionErro
     chain(error).find_map(|error| error.downcast_ref::<ConnectionError>())
 }
 
+/// Whether an upgrade took too long. libp2p's own timeout error is generic over what it wraps, so it is known by its words.
 fn timed_out(error: &TransportError<io::Error>) -> bool {
     chain(error).any(|error| {
         let io = error.downcast_ref::<io::Error>();
         io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
             || error.to_string().contains("Timeout")
     })
-}
-
-fn deepest(error: &TransportError<io::Error>) -> String {
-    chain(error)
-        .last()
-        .map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// The error and what it contains. `io::Error` names the source of what it wraps, not the wrapped error itself.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| inner(*error))
-}
-
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-    {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
 }

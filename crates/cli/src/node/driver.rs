@@ -5,25 +5,30 @@ use std::net::SocketAddr;
 
 use futures::StreamExt;
 use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour, StreamProtocol, SwarmEvent};
 use libp2p::{PeerId, Swarm, identify, ping};
-use libp2p_stream as stream;
 use libp2p_udx::UdxAddr;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Event;
-use crate::failure::with_causes;
+use super::streams::{self, OpenError};
+use crate::failure::{deepest, with_causes};
 
 /// What a node speaks. Streams are for Git and perf.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub(super) ping: ping::Behaviour,
     pub(super) identify: identify::Behaviour,
-    pub(super) streams: stream::Behaviour,
+    pub(super) streams: streams::Behaviour,
 }
 
 /// What the node's owner wants.
 pub(super) enum Command {
+    Open {
+        peer: PeerId,
+        protocol: StreamProtocol,
+        answer: oneshot::Sender<Result<libp2p::Stream, OpenError>>,
+    },
     Listen {
         address: SocketAddr,
         answer: oneshot::Sender<Result<(), String>>,
@@ -66,6 +71,15 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Open {
+                peer,
+                protocol,
+                answer,
+            } => self
+                .swarm
+                .behaviour_mut()
+                .streams
+                .open(peer, protocol, answer),
             Command::Listen { address, answer } => {
                 let listening = self.swarm.listen_on(UdxAddr::new(address).to_multiaddr());
                 answer
@@ -136,7 +150,7 @@ impl Driver {
                 ..
             } => {
                 tracing::debug!(%peer_id, ?cause, "disconnected");
-                let cause = cause.map(|cause| with_causes(&cause));
+                let cause = cause.map(|cause| deepest(&cause));
                 self.tell(Event::Disconnected {
                     peer: peer_id,
                     cause,
@@ -145,7 +159,7 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, result, .. })) => {
                 self.tell(Event::Ping {
                     peer,
-                    result: result.map_err(|error| with_causes(&error)),
+                    result: result.map_err(|error| deepest(&error)),
                 });
             }
             event => tracing::trace!(?event, "swarm"),

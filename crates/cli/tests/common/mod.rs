@@ -174,7 +174,7 @@ impl World {
         ] {
             self.git(name, &["config", key, value]);
         }
-        let part = 4 << 20;
+        let part = 1 << 20;
         for number in 0..size.div_ceil(part) {
             let content = noise(
                 u64::try_from(number).unwrap(),
@@ -213,10 +213,13 @@ impl World {
         assert_eq!(self.git(clone, &["status", "--porcelain"]), "");
     }
 
-    /// `gapless serve` as the user `who`, on a free port of 127.0.0.1.
+    /// `gapless serve` as the user `who`, on a free port of 127.0.0.1 if nothing else is said.
     pub fn serve(&self, who: &str, arguments: &[&str]) -> Serving {
-        let fixed = ["serve", "--json", "--listen", "127.0.0.1:0"];
-        let mut command = self.gapless_command(who, &[&fixed[..], arguments].concat());
+        let mut all = [&["serve", "--json"], arguments].concat();
+        if !arguments.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let mut command = self.gapless_command(who, &all);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut urls = Vec::new();
