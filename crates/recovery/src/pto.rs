@@ -10,11 +10,16 @@ use crate::time::Instant;
 const FIRST_PROBES: u8 = 1;
 const LATER_PROBES: u8 = 2;
 
+/// The least acknowledgement delay that is reckoned with, ns: timers of operating systems are about a millisecond coarse.
+const LEAST_ACK_DELAY: u64 = 1_000_000;
+
 #[derive(Debug)]
 pub(crate) struct Pto {
     min: u64,
     max: u64,
     max_ack_delay: u64,
+    /// The peer acknowledges within this part of its smoothed round trip time; 0 where it promises nothing.
+    ack_delay_share: u32,
     /// Timeouts since the peer last acknowledged something.
     count: u32,
     /// What the running timeout counts from.
@@ -30,6 +35,7 @@ impl Pto {
             min: nanos(min).max(1),
             max: nanos(max),
             max_ack_delay: nanos(max_ack_delay),
+            ack_delay_share: 0,
             count: 0,
             base: now,
             owed: 0,
@@ -40,10 +46,22 @@ impl Pto {
         self.min = nanos(min).max(1);
     }
 
+    pub(crate) fn set_ack_delay_share(&mut self, share: u32) {
+        self.ack_delay_share = share;
+    }
+
+    /// How late the peer may acknowledge, ns.
+    fn ack_delay(&self, rtt: &Rtt) -> u64 {
+        match nanos(rtt.smoothed()).checked_div(u64::from(self.ack_delay_share)) {
+            Some(share) if rtt.samples() > 0 => share.max(LEAST_ACK_DELAY).min(self.max_ack_delay),
+            _ => self.max_ack_delay,
+        }
+    }
+
     /// Without backoff, ns. RFC 9002 6.2.1: smoothed + max(4 * rttvar, 1 ms) + max_ack_delay.
     pub(crate) fn unbacked(&self, rtt: &Rtt) -> u64 {
         rtt.timeout()
-            .saturating_add(self.max_ack_delay)
+            .saturating_add(self.ack_delay(rtt))
             .max(self.min)
     }
 
@@ -144,6 +162,24 @@ mod tests {
         let mut near = Rtt::new(ms(100));
         near.sample(Instant::ZERO, ms(1), Duration::ZERO);
         assert_eq!(pto.duration(&near), ms(200));
+    }
+
+    #[test]
+    fn a_peer_that_promises_to_be_quick_is_not_waited_for() {
+        let mut pto = Pto::new(Instant::ZERO, ms(10), ms(2000), ms(25));
+        let mut rtt = Rtt::new(ms(100));
+        pto.set_ack_delay_share(4);
+        assert_eq!(pto.duration(&rtt), ms(325), "nothing is measured yet");
+        for _ in 0..200 {
+            rtt.sample(Instant::ZERO, ms(40), Duration::ZERO);
+        }
+        let settled = pto.duration(&rtt);
+        assert!(
+            settled >= ms(51) && settled < ms(52),
+            "40 + 1 + 40/4: {settled:?}"
+        );
+        pto.set_ack_delay_share(0);
+        assert!(pto.duration(&rtt) >= ms(66), "40 + 1 + 25");
     }
 
     #[test]

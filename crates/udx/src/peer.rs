@@ -54,6 +54,10 @@ pub(crate) struct Rules {
     /// come 25 ms late;
     /// our own kind's are as late, and it knows to expect that.
     pub(crate) min_pto: Duration,
+    /// The part of its round trip time within which the peer promises to acknowledge; 0: none. The
+    /// others delay as long (UDX 4.2), but one that only receives measures nothing and so takes 25 ms;
+    /// our own kind measures by its challenge.
+    pub(crate) ack_delay_share: u32,
 }
 
 /// How late our own kind may acknowledge. The same 25 ms as everybody (UDX 4.2).
@@ -71,6 +75,7 @@ impl Peer {
             streams_per_round_trip: Some(8),
             packets_before_answer: 10,
             min_pto: Duration::from_millis(200),
+            ack_delay_share: 0,
         };
         match self {
             // UDX 18.1: treat unknown as Dart for D9 and as Go for D12.
@@ -96,7 +101,9 @@ impl Peer {
                 stream_ids_count_by_two: false,
                 streams_per_round_trip: None,
                 packets_before_answer: 10,
-                min_pto: Duration::from_millis(30),
+                // Ten ticks of an operating system's timer: a machine that is busy answers late.
+                min_pto: Duration::from_millis(10),
+                ack_delay_share: 4,
             },
         }
     }

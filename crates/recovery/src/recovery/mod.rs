@@ -386,6 +386,12 @@ impl<R> Recovery<R> {
         self.pto.set_min(min);
     }
 
+    /// The peer acknowledges within one `share`th of its smoothed round trip time, and [`Config::max_ack_delay`] at most; 0 takes the
+    /// promise back. The probe timeout then waits no longer for a delayed acknowledgement than the peer can delay it.
+    pub fn set_ack_delay_share(&mut self, share: u32) {
+        self.pto.set_ack_delay_share(share);
+    }
+
     /// A round trip time that the caller measured by other means (timestamps, a challenge).
     pub fn on_rtt_sample(&mut self, now: Instant, sample: Duration) {
         let now = self.advance(now);

@@ -37,6 +37,8 @@ struct Challenge {
     /// When to ask (again).
     due: Instant,
     asked: u32,
+    /// When it was asked first.
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -53,8 +55,9 @@ struct Candidate {
 pub(crate) enum Proven {
     /// Nothing: no such question was asked, or not there.
     Nothing,
-    /// The address in use is the peer's.
-    Current,
+    /// The address in use is the peer's. The time from question to answer, if it was asked once
+    /// (Karn).
+    Current { rtt: Option<Duration> },
     /// The peer is now there; packets go there from now on.
     Moved { from: SocketAddr, to: SocketAddr },
 }
@@ -82,6 +85,7 @@ impl Path {
             nonce,
             due: now,
             asked: 0,
+            since: now,
         });
         path
     }
@@ -123,6 +127,7 @@ impl Path {
                         nonce,
                         due: now,
                         asked: 0,
+                        since: now,
                     },
                     since: now,
                     received: bytes,
@@ -132,17 +137,15 @@ impl Path {
         }
     }
 
-    pub(crate) fn on_response(&mut self, from: SocketAddr, nonce: u64) -> Proven {
+    pub(crate) fn on_response(&mut self, now: Instant, from: SocketAddr, nonce: u64) -> Proven {
         // UDX 11: the address in use is proven wherever the response comes from, since nobody
         // else can have seen the nonce.
-        if self
-            .challenge
-            .as_ref()
-            .is_some_and(|challenge| challenge.nonce == nonce)
-        {
-            self.challenge = None;
+        if let Some(challenge) = self.challenge.take_if(|challenge| challenge.nonce == nonce) {
             self.validated = true;
-            return Proven::Current;
+            let rtt = now.saturating_duration_since(challenge.since);
+            return Proven::Current {
+                rtt: (challenge.asked == 1).then_some(rtt),
+            };
         }
         let Some(candidate) = &self.candidate else {
             return Proven::Nothing;
@@ -208,6 +211,9 @@ impl Path {
             .map(|candidate| &mut candidate.challenge);
         for challenge in self.challenge.as_mut().into_iter().chain(candidate) {
             if challenge.nonce == nonce {
+                if challenge.asked == 0 {
+                    challenge.since = now;
+                }
                 challenge.asked = challenge.asked.saturating_add(1);
                 let factor = 1_u32
                     .checked_shl(challenge.asked.min(5).saturating_sub(1))
@@ -247,6 +253,7 @@ impl Path {
             nonce,
             due: now,
             asked: 0,
+            since: now,
         });
         nonce
     }
@@ -286,8 +293,14 @@ mod tests {
         path.on_datagram(at(0), address(1), 50);
         let (to, nonce) = path.due_challenge(at(0), 69).unwrap();
         assert_eq!(to, address(1));
-        assert_eq!(path.on_response(address(1), nonce ^ 1), Proven::Nothing);
-        assert_eq!(path.on_response(address(1), nonce), Proven::Current);
+        assert_eq!(
+            path.on_response(at(0), address(1), nonce ^ 1),
+            Proven::Nothing
+        );
+        path.on_challenge_sent(at(0), nonce, PTO);
+        let proven = path.on_response(at(40), address(1), nonce);
+        let rtt = Some(Duration::from_millis(40));
+        assert_eq!(proven, Proven::Current { rtt });
         assert_eq!(path.allowance(), u64::MAX);
     }
 
@@ -309,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_that_was_repeated_measures_nothing() {
+        let mut path = Path::dialed(address(1), nonces());
+        let nonce = path.ask(at(0));
+        path.on_challenge_sent(at(0), nonce, PTO);
+        path.on_challenge_sent(at(300), nonce, PTO);
+        let proven = path.on_response(at(340), address(1), nonce);
+        assert_eq!(proven, Proven::Current { rtt: None });
+    }
+
+    #[test]
     fn a_peer_that_moves_is_followed_once_the_new_address_answered() {
         let mut path = Path::dialed(address(1), nonces());
         path.on_datagram(at(0), address(2), 100);
@@ -316,7 +339,7 @@ mod tests {
         let (to, nonce) = path.due_challenge(at(0), 43).unwrap();
         assert_eq!((to, path.remote()), (address(2), address(1)));
         assert_eq!(
-            path.on_response(address(3), nonce),
+            path.on_response(at(0), address(3), nonce),
             Proven::Nothing,
             "not from there"
         );
@@ -324,7 +347,7 @@ mod tests {
             from: address(1),
             to: address(2),
         };
-        assert_eq!(path.on_response(address(2), nonce), moved);
+        assert_eq!(path.on_response(at(0), address(2), nonce), moved);
         assert_eq!(path.remote(), address(2));
     }
 

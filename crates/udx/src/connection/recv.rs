@@ -333,9 +333,14 @@ impl Connection {
     }
 
     fn on_response(&mut self, from: SocketAddr, nonce: u64) {
-        match self.path.on_response(from, nonce) {
+        match self.path.on_response(self.clock.now, from, nonce) {
             Proven::Nothing => {}
-            Proven::Current => {
+            Proven::Current { rtt } => {
+                // A side that only receives has no other measure, and its ACKs would be as late as
+                // for a path nothing is known of.
+                if let Some(rtt) = rtt.filter(|_| self.recovery.rtt().samples() == 0) {
+                    self.recovery.on_rtt_sample(self.clock.now, rtt);
+                }
                 if let Some(asked) = self.clock.pinged.take() {
                     let rtt = self.clock.now.saturating_duration_since(asked);
                     self.events.push_back(Event::Pong { rtt });
@@ -443,6 +448,8 @@ impl Connection {
         self.peer = peer;
         self.rules = peer.rules();
         self.recovery.set_min_pto(self.rules.min_pto);
+        self.recovery
+            .set_ack_delay_share(self.rules.ack_delay_share);
         if peer == Peer::Own {
             // Large windows from the start (D19 is Dart's): the peer that answered knows them all, but
             // for those whose SYN is yet to be sent.
