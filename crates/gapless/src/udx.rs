@@ -6,6 +6,7 @@ mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 mod impair;
+mod origins;
 pub(crate) mod recv;
 pub(crate) mod send;
 mod shared;

@@ -285,6 +285,35 @@ async fn wait_idle_ends_when_the_handles_are_gone() {
 }
 
 #[tokio::test]
+async fn an_endpoint_may_stop_accepting_and_live_on() {
+    let pair = pair().await;
+    let waiting = tokio::spawn({
+        let server = pair.server.clone();
+        async move { server.accept().await.is_none() }
+    });
+    tokio::task::yield_now().await;
+    pair.server.set_accepting(false);
+    assert!(soon(waiting).await.unwrap());
+    let refused = pair
+        .client
+        .connect(pair.server.local_addr().unwrap())
+        .unwrap();
+    if let Ok(connection) = soon(refused).await {
+        assert!(soon(connection.closed()).await.is_clean());
+    }
+    // What was there is still there, and dialing works.
+    stream(&pair).await;
+    pair.server.set_accepting(true);
+    let again = pair
+        .client
+        .connect(pair.server.local_addr().unwrap())
+        .unwrap();
+    let (near, far) = soon(async { tokio::join!(again, pair.server.accept()) }).await;
+    assert_eq!(near.unwrap().close_reason(), None);
+    assert!(far.is_some());
+}
+
+#[tokio::test]
 async fn a_ping_takes_a_round_trip() {
     let pair = pair().await;
     let both = async { tokio::join!(pair.near.ping(), pair.far.ping()) };

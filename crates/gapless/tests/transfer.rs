@@ -373,6 +373,23 @@ async fn ipv6_and_mapped_addresses_work() {
     assert!(matches!(v6, Err(gapless::ConnectError::AddressFamily(_))));
 }
 
+/// A host with several addresses answers from the one that was dialed.
+#[tokio::test]
+async fn answers_come_from_the_address_that_was_dialed() {
+    let server = Endpoint::server("0.0.0.0:0".parse().unwrap()).unwrap();
+    let port = server.local_addr().unwrap().port();
+    // What a firewall does: datagrams of strangers do not pass.
+    let dialed: std::net::SocketAddr = ([127, 0, 0, 2], port).into();
+    let socket = std::net::UdpSocket::bind(any_port()).unwrap();
+    socket.connect(dialed).unwrap();
+    let client = Endpoint::builder().socket(socket).unwrap();
+    let connecting = client.connect(dialed).unwrap();
+    let (near, far) = soon(async { tokio::join!(connecting, server.accept()) }).await;
+    let (near, far) = (near.unwrap(), far.unwrap());
+    soon(far.ping()).await.unwrap();
+    assert_eq!(near.remote_address(), dialed);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_network_changes_no_byte() {
     const LEN: usize = 1 << 20;

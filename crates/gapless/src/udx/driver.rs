@@ -1,8 +1,9 @@
 //! The endpoint's task: moves datagrams between the socket and the engine, keeps the time, and wakes who waits.
 
 use super::impair::Impairment;
+use super::origins::Origins;
 use super::shared::{Shared, Wakes};
-use super::socket::{self, BATCH_BYTES, Batch, Inbox, Sent, Socket};
+use super::socket::{self, BATCH_BYTES, Batch, Inbox, Sent, Socket, Train};
 use super::timer::Timer;
 use gapless_udx::{Ecn, Received};
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub(super) struct Driver {
     inbox: Inbox,
     outbox: Outbox,
     impairment: Option<Impairment>,
+    origins: Origins,
     timer: Timer,
     wakes: Wakes,
     /// The socket's buffer was full; nothing is sent before it says that there is room.
@@ -60,6 +62,7 @@ impl Driver {
             socket,
             inbox: Inbox::new(),
             impairment,
+            origins: Origins::default(),
             timer: Timer::new(),
             wakes: Wakes::default(),
             blocked: false,
@@ -110,6 +113,7 @@ impl Driver {
             // The application moved to another socket.
             self.socket = state.socket.clone();
             self.blocked = false;
+            self.origins = Origins::default();
         }
         match &mut state.driver.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -136,6 +140,9 @@ impl Driver {
                 if batch.ecn == Some(quinn_udp::EcnCodepoint::Ce) {
                     socket::count(&counters.congestion_marks, datagrams);
                 }
+                if let Some(here) = batch.here.filter(|_| self.socket.is_everywhere()) {
+                    self.origins.note(batch.from, here);
+                }
                 match &mut self.impairment {
                     Some(link) => link.receive(self.shared.now().as_nanos(), &batch),
                     None => handle(&self.shared, &batch),
@@ -161,6 +168,7 @@ impl Driver {
                 &self.shared,
                 &Batch {
                     from: delivery.tag.address,
+                    here: None,
                     ecn: delivery.tag.ecn,
                     stride: delivery.payload.len().max(1),
                     data: &delivery.payload,
@@ -202,9 +210,13 @@ impl Driver {
     /// Gives the socket what is in the outbox; whether it took all.
     fn flush(&mut self) -> bool {
         let outbox = &mut self.outbox;
-        let bytes = outbox.buffer.get(..outbox.len).unwrap_or_default();
-        let counters = &self.shared.counters;
-        match (self.socket).send(outbox.to, bytes, outbox.segment, outbox.sent, counters) {
+        let train = Train {
+            to: outbox.to,
+            origin: self.origins.of(&outbox.to),
+            segment: outbox.segment,
+            bytes: outbox.buffer.get(..outbox.len).unwrap_or_default(),
+        };
+        match (self.socket).send(&train, outbox.sent, &self.shared.counters) {
             Sent::Done => {
                 outbox.len = 0;
                 outbox.sent = 0;

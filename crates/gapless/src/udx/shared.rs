@@ -90,7 +90,7 @@ pub(crate) struct State {
     /// Times at which this layer itself has something to do for a connection.
     alarms: BTreeSet<(Instant, ConnectionHandle)>,
     /// Dials without an answer, for which hints of the network matter.
-    dialing: Vec<ConnectionHandle>,
+    dialing: BTreeSet<ConnectionHandle>,
     /// Whether any `Endpoint` handle is left.
     pub(crate) endpoint_held: bool,
     pub(crate) accepting: bool,
@@ -221,7 +221,7 @@ impl State {
             driver: DriverState::default(),
             options,
             alarms: BTreeSet::new(),
-            dialing: Vec::new(),
+            dialing: BTreeSet::new(),
             endpoint_held: true,
             accepting: true,
             closed: false,
@@ -244,7 +244,7 @@ impl State {
     pub(crate) fn insert(&mut self, handle: ConnectionHandle, connected: bool) -> Arc<Signals> {
         let mut entry = Entry::new(connected);
         if !connected {
-            self.dialing.push(handle);
+            self.dialing.insert(handle);
         }
         let signals = entry.signals.clone();
         // It may have ended before it was accepted.
@@ -279,7 +279,7 @@ impl State {
                 Event::Connected => {
                     wakes.0.push(signal(|s| &s.connected));
                     entry.connected = true;
-                    self.dialing.retain(|dial| *dial != handle);
+                    self.dialing.remove(&handle);
                 }
                 Event::StreamOpened => wakes.0.push(signal(|s| &s.stream_opened)),
                 Event::StreamsAvailable => wakes.0.push(signal(|s| &s.streams_available)),
@@ -340,7 +340,7 @@ impl State {
             None => ConnectionError::EndpointStopped,
         };
         entry.end(error, wakes);
-        self.dialing.retain(|dial| *dial != handle);
+        self.dialing.remove(&handle);
         if entry.dropped.is_some() {
             self.remove(handle);
         }
@@ -361,7 +361,7 @@ impl State {
         if let Some(entry) = self.connections.get_mut(&handle) {
             entry.end(ConnectionError::LocallyClosed { code }, wakes);
         }
-        self.dialing.retain(|dial| *dial != handle);
+        self.dialing.remove(&handle);
     }
 
     /// The application closes everything now.
@@ -458,7 +458,7 @@ impl State {
             if let Some(at) = entry.alarm {
                 self.alarms.remove(&(at, handle));
             }
-            self.dialing.retain(|dial| *dial != handle);
+            self.dialing.remove(&handle);
             self.engine.release(handle);
         }
     }

@@ -82,6 +82,11 @@ impl Socket {
         self.local
     }
 
+    /// Whether the system chooses the address that datagrams leave from.
+    pub(crate) fn is_everywhere(&self) -> bool {
+        self.local.ip().is_unspecified()
+    }
+
     /// Whether datagrams to `remote` can leave through this socket.
     pub(crate) fn reaches(&self, remote: SocketAddr) -> bool {
         self.local.is_ipv6() || remote.is_ipv4()
@@ -132,25 +137,18 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends datagrams of `segment` bytes each (the last may be shorter), from `from` on.
-    pub(crate) fn send(
-        &self,
-        to: SocketAddr,
-        bytes: &[u8],
-        segment: usize,
-        from: usize,
-        counters: &Counters,
-    ) -> Sent {
-        let to = self.outer_address(to);
-        let segment = segment.max(1);
-        let mut from = from;
+    /// Sends datagrams of `segment` bytes each (the last may be shorter), from the offset `sent` on.
+    pub(crate) fn send(&self, train: &Train<'_>, sent: usize, counters: &Counters) -> Sent {
+        let to = self.outer_address(train.to);
+        let (bytes, segment) = (train.bytes, train.segment.max(1));
+        let mut from = sent;
         while let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) {
             let most = (MAX_SEND_BYTES / segment)
                 .min(self.state.max_gso_segments())
                 .max(1)
                 .saturating_mul(segment);
             let now = rest.get(..most).unwrap_or(rest);
-            match self.send_some(to, now, segment) {
+            match self.send_some(to, train.origin, now, segment) {
                 Ok(()) => {
                     count(&counters.send_calls, 1);
                     count(&counters.datagrams_sent, now.len().div_ceil(segment) as u64);
@@ -173,14 +171,20 @@ impl Socket {
         Sent::Done
     }
 
-    fn send_some(&self, to: SocketAddr, contents: &[u8], segment: usize) -> io::Result<()> {
+    fn send_some(
+        &self,
+        to: SocketAddr,
+        origin: Option<IpAddr>,
+        contents: &[u8],
+        segment: usize,
+    ) -> io::Result<()> {
         let transmit = quinn_udp::Transmit {
             destination: to,
             // UDX has no way to report marks back, so it must not ask for them (RFC 3168: Not-ECT).
             ecn: None,
             contents,
             segment_size: (contents.len() > segment).then_some(segment),
-            src_ip: None,
+            src_ip: origin,
         };
         let mut failures = 0;
         loop {
@@ -247,9 +251,20 @@ pub(crate) struct Inbox {
     filled: usize,
 }
 
+/// Datagrams to one receiver: `segment` bytes each, the last may be shorter.
+pub(crate) struct Train<'a> {
+    pub(crate) to: SocketAddr,
+    /// The address of this host to send from, if not the system's choice.
+    pub(crate) origin: Option<IpAddr>,
+    pub(crate) segment: usize,
+    pub(crate) bytes: &'a [u8],
+}
+
 /// Datagrams of one sender: `stride` bytes each, the last may be shorter.
 pub(crate) struct Batch<'a> {
     pub(crate) from: SocketAddr,
+    /// The address of this host that they were sent to.
+    pub(crate) here: Option<IpAddr>,
     pub(crate) ecn: Option<quinn_udp::EcnCodepoint>,
     pub(crate) stride: usize,
     pub(crate) data: &'a [u8],
@@ -277,6 +292,7 @@ impl Inbox {
             .zip(self.bytes.chunks(BATCH_BYTES))
             .map(|(meta, bytes)| Batch {
                 from: SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port()),
+                here: meta.dst_ip,
                 ecn: meta.ecn,
                 stride: meta.stride.max(1),
                 data: bytes.get(..meta.len).unwrap_or_default(),
