@@ -1,6 +1,12 @@
 //! Gapless beside other implementations, in one run.
+#![forbid(unsafe_code)]
 
+mod compare;
 mod engine;
+mod report;
+mod side;
+mod transport;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
@@ -12,6 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// UDX beside QUIC, TCP and libp2p, over loopback.
+    Udx(compare::Options),
     /// The UDX engine alone, without sockets.
     Engine {
         /// Megabytes to move.
@@ -21,20 +29,27 @@ enum What {
         #[arg(long, default_value_t = 1)]
         streams: usize,
     },
+    /// One side of a measurement, a process of its own.
+    #[command(hide = true)]
+    Side(side::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
-        What::Engine { megabytes, streams } => {
-            let outcome = engine::run(megabytes * 1_000_000, streams)?;
-            let seconds = outcome.time.as_secs_f64();
-            println!(
-                "{:.0} MB/s, {:.0} ns for each of {} datagrams",
-                outcome.bytes as f64 / 1e6 / seconds,
-                seconds * 1e9 / outcome.datagrams as f64,
-                outcome.datagrams
-            );
-        }
+        What::Udx(options) => compare::run(&options),
+        What::Side(options) => side::run(options),
+        What::Engine { megabytes, streams } => engine(megabytes, streams),
     }
+}
+
+fn engine(megabytes: u64, streams: usize) -> anyhow::Result<()> {
+    let outcome = engine::run(megabytes * 1_000_000, streams)?;
+    let seconds = outcome.time.as_secs_f64();
+    println!(
+        "{:.0} MB/s, {:.0} ns for each of {} datagrams",
+        outcome.bytes as f64 / 1e6 / seconds,
+        seconds * 1e9 / outcome.datagrams as f64,
+        outcome.datagrams
+    );
     Ok(())
 }

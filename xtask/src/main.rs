@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod bench;
 mod check;
 mod no_panic;
 mod workspace;
@@ -23,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Measure Gapless beside other implementations: `udx`, `idle`, `engine`
+    Bench(bench::Options),
     /// Check the rules of the house, here as in CI
     Check(check::Options),
     /// Prove on the linked release code that the engines contain no panic path
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
+        Chore::Bench(options) => bench::run(&options),
         Chore::Check(options) => check::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),
     }
