@@ -200,3 +200,37 @@ fn records_are_split_when_the_path_shrinks() {
         );
     }
 }
+
+/// A number that is left out is nobody's: nothing waits for it, and no acknowledgement of it is taken for a lie or for news.
+#[test]
+fn a_number_can_be_left_out_where_holes_are_harmless() {
+    use gapless_recovery::{Class, Numbering, Recovery};
+    let config = Config::default();
+    let now = Instant::from_nanos(0);
+    let mut recovery = Recovery::new(&config, now);
+    recovery.skip_number();
+    assert_eq!((recovery.next_number(), recovery.bytes_in_flight()), (1, 0));
+    assert_eq!(recovery.next_deadline(), None);
+    let sent = recovery.commit(now, Class::Reliable, 100, 'a').unwrap();
+    recovery.skip_number();
+    recovery.commit(now, Class::Reliable, 100, 'b').unwrap();
+    assert_eq!((sent.number, recovery.next_number()), (1, 4));
+    recovery.check().unwrap();
+    let mut acked = Vec::new();
+    let later = Instant::from_nanos(20_000_000);
+    let all = std::iter::once(0..=3);
+    recovery
+        .on_ack(later, 3, Duration::ZERO, all, |what| acked.push(what))
+        .unwrap();
+    assert_eq!(acked, ['a', 'b']);
+    assert_eq!(recovery.bytes_in_flight(), 0);
+    recovery.check().unwrap();
+
+    let config = Config {
+        numbering: Numbering::Reuse,
+        ..config
+    };
+    let mut recovery = Recovery::<char>::new(&config, now);
+    recovery.skip_number();
+    assert_eq!(recovery.next_number(), 0, "every number must arrive");
+}

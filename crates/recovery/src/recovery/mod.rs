@@ -295,6 +295,12 @@ impl<R> Recovery<R> {
         Ok(number)
     }
 
+    /// Leaves the next number out, for a wire that gives it another meaning. Nothing is sent under it, and nothing waits for it.
+    /// Under [`Numbering::Reuse`](crate::Numbering::Reuse), where every number must arrive, it does nothing.
+    pub fn skip_number(&mut self) {
+        self.log.skip_number();
+    }
+
     /// Sends a record again. The number to send it under: a fresh one, or under
     /// [`Numbering::Reuse`](crate::Numbering::Reuse) the first of those it has.
     ///

@@ -180,6 +180,16 @@ impl<R> SentLog<R> {
         Ok(Number { number, record })
     }
 
+    /// Mints a number for nothing: its transmission is over before it began.
+    pub(crate) fn skip_number(&mut self) {
+        let after = self.after_minting(1);
+        if let (Numbering::Fresh, Some(after)) = (self.numbering, after)
+            && self.transmissions.push_closed().is_ok()
+        {
+            self.next_number = after;
+        }
+    }
+
     /// Sends a record again; the number to send it under.
     pub(crate) fn resend(
         &mut self,

@@ -183,6 +183,15 @@ impl Transmissions {
         Ok(order)
     }
 
+    /// Takes the place of one that is never sent.
+    pub(crate) fn push_closed(&mut self) -> Result<u64, OutOfMemory> {
+        self.ring.reserve()?;
+        self.ring.push(Transmission {
+            state: State::Closed { distance: 1 },
+            ..Transmission::forgotten()
+        })
+    }
+
     /// Closes what is open at `from..to` and shows it, with the episode if it had been declared lost. Returns the steps taken.
     pub(crate) fn deliver_range(
         &mut self,
