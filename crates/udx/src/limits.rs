@@ -11,7 +11,7 @@
 /// | receiving, per connection | `max_streams` x 64 KiB (the protocol promises that much to every stream) + `receive_growth` |
 /// | blocks that readers gave back, per connection | 2 MiB, for 1 s after the last block was read |
 /// | sending, per connection | `send_buffer` + one record of some 100 bytes per unacknowledged datagram, at most `max_records` |
-/// | closed connections | `closed_ids` x some 200 bytes for 10 s |
+/// | closed connections | `closed_ids` x some 200 bytes for 35 s |
 /// | early packets | `early_bytes` for 10 s |
 /// | everything | `max_connections` x the sums above |
 ///

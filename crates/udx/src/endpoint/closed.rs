@@ -13,8 +13,10 @@ use gapless_seq::Wire32;
 
 use crate::wire::{ConnectionId, Encoder, Frame, Header, Version};
 
-/// How long a closed ID is remembered at least (V3: the greater of 10 s and 3 RTO).
-const MEMORY: Duration = Duration::from_secs(10);
+/// How long a closed ID is remembered after the peer last spoke. V3 asks for the greater of 10 s and 3 RTO, but while the path is
+/// down no CONNECTION_CLOSE arrives, and a peer goes on for its idle timeout, 30 s in every implementation (UDX 7.5): what it then
+/// repeats must not come to life, and it should learn that the connection is over. 5 s for what was underway.
+const MEMORY: Duration = Duration::from_secs(35);
 
 /// How often CONNECTION_CLOSE is sent unasked, one RTO apart (D15: two or three times).
 const SENDINGS: u32 = 3;
@@ -49,12 +51,14 @@ struct Closed {
     next_sending: Option<Instant>,
     last_answer: Instant,
     expires: Instant,
+    /// The peer spoke since the entry was put in order.
+    renewed: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct ClosedList {
     entries: BTreeMap<ConnectionId, Closed>,
-    /// In order of closing, for expiry and for the bound.
+    /// In order of closing, or of the last look at those whose peer spoke again: for expiry and for the bound.
     order: VecDeque<ConnectionId>,
     due: BTreeSet<(Instant, ConnectionId)>,
     /// Bytes of reasons kept.
@@ -79,6 +83,7 @@ impl ClosedList {
             next_sending,
             last_answer: now,
             expires: now.saturating_add(memory),
+            renewed: false,
         };
         if let Some(at) = next_sending {
             self.due.insert((at, id));
@@ -94,12 +99,28 @@ impl ClosedList {
 
     /// A packet of a closed connection came. It is answered (D15) unless it says "close" itself:
     /// two closed sides must not answer each other for ever (R12).
-    pub(crate) fn on_packet(&mut self, now: Instant, id: &ConnectionId, bytes: u64, closes: bool) {
+    ///
+    /// The answer goes to where the packet came from: the peer may have moved, and nobody follows it any more.
+    pub(crate) fn on_packet(
+        &mut self,
+        now: Instant,
+        id: &ConnectionId,
+        from: SocketAddr,
+        bytes: u64,
+        closes: bool,
+    ) {
         let Some(closed) = self.entries.get_mut(id) else {
             return;
         };
-        let allowance = bytes.saturating_mul(3);
-        closed.remains.allowance = closed.remains.allowance.saturating_add(allowance);
+        closed.expires = closed.expires.max(now.saturating_add(MEMORY));
+        closed.renewed = true;
+        let remains = &mut closed.remains;
+        if remains.remote != from {
+            // V18: nothing is known of that address but what just came from there.
+            remains.remote = from;
+            remains.allowance = 0;
+        }
+        remains.allowance = remains.allowance.saturating_add(bytes.saturating_mul(3));
         if closes {
             // The peer knows: nothing more needs to be said.
             closed.sendings_left = 0;
@@ -161,15 +182,15 @@ impl ClosedList {
     }
 
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some(id) = self.order.front() {
-            if self
-                .entries
-                .get(id)
-                .is_some_and(|closed| closed.expires > now)
-            {
-                break;
+        while let Some(id) = self.order.front().copied() {
+            match self.entries.get_mut(&id) {
+                Some(closed) if closed.expires > now && closed.renewed => {
+                    closed.renewed = false;
+                    self.order.rotate_left(1);
+                }
+                Some(closed) if closed.expires > now => break,
+                _ => self.forget_oldest(),
             }
-            self.forget_oldest();
         }
     }
 
@@ -233,12 +254,16 @@ mod tests {
         ConnectionId::new(&n.to_be_bytes()).unwrap()
     }
 
+    fn from(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
     fn remains(n: u64, tell: Option<u32>) -> Remains {
         Remains {
             local_id: id(n),
             peer_id: id(n + 1000),
             version: Version::V3,
-            remote: SocketAddr::from(([127, 0, 0, 1], 1)),
+            remote: from(1),
             tell,
             unasked: true,
             reason: Box::from(&b"bye"[..]),
@@ -259,9 +284,9 @@ mod tests {
             assert!(list.poll_transmit(at(now), &mut buffer).is_none());
         }
         assert!(list.is_quiet());
-        list.on_packet(at(700), &id(1), 50, false);
+        list.on_packet(at(700), &id(1), from(1), 50, false);
         assert!(list.poll_transmit(at(700), &mut buffer).is_some());
-        list.on_packet(at(710), &id(1), 50, false);
+        list.on_packet(at(710), &id(1), from(1), 50, false);
         assert!(
             list.poll_transmit(at(710), &mut buffer).is_none(),
             "rate limited"
@@ -275,24 +300,54 @@ mod tests {
         let mut buffer = [0; 200];
         list.add(at(0), remains(1, Some(7)), 10);
         list.poll_transmit(at(0), &mut buffer).unwrap();
-        list.on_packet(at(100), &id(1), 50, true);
+        list.on_packet(at(100), &id(1), from(1), 50, true);
         assert!(list.is_quiet(), "the peer knows");
         assert!(list.poll_transmit(at(10_000), &mut buffer).is_none());
     }
 
     // V3
     #[test]
-    fn ids_are_remembered_for_ten_seconds_and_bounded_in_number() {
+    fn ids_are_remembered_for_as_long_as_the_peer_may_go_on_and_bounded_in_number() {
         let mut list = ClosedList::default();
         for n in 0..100 {
             list.add(at(n), remains(n, None), 10);
         }
         assert_eq!(list.entries.len(), 10);
         assert!(list.contains(&id(99)) && !list.contains(&id(89)));
-        list.expire(at(10_098));
+        list.expire(at(35_098));
         assert!(list.contains(&id(99)));
-        list.expire(at(10_099));
+        list.expire(at(35_099));
         assert!(!list.contains(&id(99)));
         assert_eq!(list.memory(), 0);
+    }
+
+    // V3
+    #[test]
+    fn who_speaks_on_is_remembered_longer_and_the_others_not() {
+        let mut list = ClosedList::default();
+        for n in 1..=3 {
+            list.add(at(0), remains(n, Some(7)), 10);
+        }
+        for now in (0..100_000).step_by(2000) {
+            list.on_packet(at(now), &id(1), from(1), 50, false);
+            list.expire(at(now));
+        }
+        let remembered = [1, 2, 3].map(|n| list.contains(&id(n)));
+        assert_eq!(remembered, [true, false, false]);
+        assert_eq!(list.order.len(), list.entries.len());
+        list.expire(at(98_000 + 35_000));
+        assert!(list.entries.is_empty() && list.order.is_empty());
+    }
+
+    #[test]
+    fn a_peer_that_moved_is_told_where_it_is_now_but_not_more_than_three_times_what_it_sent() {
+        let mut list = ClosedList::default();
+        let mut buffer = [0; 200];
+        list.add(at(0), remains(1, Some(7)), 10);
+        assert_eq!(list.poll_transmit(at(0), &mut buffer).unwrap().0, from(1));
+        list.on_packet(at(100), &id(1), from(2), 34, false);
+        assert_eq!(list.poll_transmit(at(100), &mut buffer).unwrap().0, from(2));
+        list.on_packet(at(200), &id(1), from(3), 10, false);
+        assert_eq!(list.poll_transmit(at(200), &mut buffer), None);
     }
 }

@@ -94,7 +94,8 @@ impl Endpoint {
                 .frames()
                 .any(|frame| matches!(frame, Frame::ConnectionClose { .. }));
             let bytes = u64::try_from(datagram.len()).unwrap_or(0);
-            self.closed.on_packet(now, &destination, bytes, closes);
+            self.closed
+                .on_packet(now, &destination, from, bytes, closes);
             return None;
         }
         if let reset @ Some(_) = self.stateless_reset(datagram) {
