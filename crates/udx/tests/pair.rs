@@ -131,6 +131,83 @@ fn an_acceptor_that_wrote_nothing_can_stop_a_stream_and_answer_pings() {
     assert!(events.iter().any(answered), "{events:?}");
 }
 
+/// Its record is repeated until it arrived, like any other.
+#[test]
+fn an_ending_that_is_lost_many_times_arrives() {
+    let mut pair = Pair::new();
+    let (_, stream) = pair.dial();
+    pair.client().write(stream, &mut "enough".into()).unwrap();
+    pair.run();
+    let (there, id) = pair.accept_stream();
+    pair.server.connection_mut(there).unwrap().reset(id, 9);
+    pair.cut = true;
+    pair.run_for(15);
+    pair.cut = false;
+    pair.run_for(5);
+    let reset = Event::Reset {
+        id: stream,
+        code: 9,
+    };
+    let events = pair.client_events();
+    assert!(events.contains(&reset), "{events:?}");
+}
+
+#[test]
+fn a_connection_opens_although_its_first_stream_was_given_up() {
+    for lost in [false, true] {
+        let mut pair = Pair::new();
+        let (_, stream) = pair.dial();
+        pair.cut = lost;
+        if lost {
+            // The packet that opens the stream is lost, and then nobody wants it any more.
+            pair.step_client();
+        }
+        pair.client().reset(stream, 9);
+        pair.run_for(1);
+        pair.cut = false;
+        pair.run();
+        assert!(pair.client_events().contains(&Event::Connected));
+        let handle = pair.server.accept().unwrap();
+        let server = pair.server.connection_mut(handle).unwrap();
+        let back = server.open().unwrap();
+        server.write(back, &mut "welcome".into()).unwrap();
+        pair.run();
+        let id = pair.client().accept().unwrap();
+        assert_eq!(pair.client().read(id, 100).unwrap().unwrap(), "welcome");
+    }
+}
+
+/// V18: within one train as well.
+#[test]
+fn an_unproven_address_gets_no_more_than_three_times_what_it_sent() {
+    let mut pair = Pair::new();
+    let (_, stream) = pair.dial();
+    pair.client()
+        .write(stream, &mut pattern(1000).into())
+        .unwrap();
+    let mut buffer = vec![0; 65_536];
+    let opening = pair.client.poll_transmit(pair.now, &mut buffer).unwrap();
+    let received = gapless_udx::Received {
+        from: support::client_address(),
+        ecn: None,
+        segment_size: opening.len,
+        data: &buffer[..opening.len],
+    };
+    pair.server.handle(pair.now, received);
+    let (there, id) = pair.accept_stream();
+    let server = pair.server.connection_mut(there).unwrap();
+    server.write(id, &mut pattern(100_000).into()).unwrap();
+    let mut sent = 0;
+    while let Some(transmit) = pair.server.poll_transmit(pair.now, &mut buffer) {
+        sent += transmit.len;
+    }
+    assert!(
+        sent > 2 * opening.len && sent <= 3 * opening.len,
+        "{sent} for {}",
+        opening.len
+    );
+}
+
 #[test]
 fn a_close_tells_the_peer_and_what_arrived_stays_readable() {
     let mut pair = Pair::new();

@@ -4,7 +4,7 @@ use gapless_recovery::Instant;
 use gapless_seq::Wire32;
 
 use super::streams::{Found, StreamId};
-use super::{Carried, Connection};
+use super::{Carried, Connection, Side};
 use crate::error::code;
 use crate::event::Event;
 use crate::wire::{Frame, Header};
@@ -190,7 +190,7 @@ impl Connection {
         {
             self.owed.endings.remove(said);
         }
-        let left = if self.may_number_pings() {
+        let left = if self.rules.acknowledges_ping {
             1
         } else {
             BLIND_REPEATS
@@ -207,6 +207,8 @@ impl Connection {
         self.recovery
             .abandon(|carried| matches!(carried, Carried::Stream { id: of, .. } if *of == id));
         self.streams.recount();
+        // Its SYN may have been what opens the connection.
+        self.owed.opening = self.side == Side::Dialer && !self.clock.answered;
     }
 
     /// Whoever waits on the stream learns that it is over (R22).
@@ -272,16 +274,22 @@ impl Connection {
     fn write_ending(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let now = self.clock.now;
         let pause = self.recovery.pto();
-        let pending = self
-            .owed
-            .endings
-            .iter_mut()
-            .find(|pending| pending.left > 0 && pending.next <= now)?;
-        pending.left = pending.left.saturating_sub(1);
-        pending.next = now.saturating_add(pause);
-        let ending = pending.ending;
+        let is_due = |pending: &PendingEnd| pending.left > 0 && pending.next <= now;
+        let at = self.owed.endings.iter().position(is_due)?;
+        let ending = self.owed.endings.get(at)?.ending;
         let ids = (ending.remote, ending.local);
-        self.write_sure(buffer, Carried::End(ending), ids, &ending.frame())
+        let number = self.recovery.next_number();
+        let written = self.write_sure(buffer, Carried::End(ending), ids, &ending.frame());
+        let recorded = self.recovery.next_number() != number;
+        // The pause is taken whether it could be written or not: what is due keeps no timer in the past (R9). Without a record it
+        // stays to be said.
+        if let Some(pending) = self.owed.endings.get_mut(at) {
+            pending.next = now.saturating_add(pause);
+            if recorded || (written.is_some() && !self.rules.acknowledges_ping) {
+                pending.left = pending.left.saturating_sub(1);
+            }
+        }
+        written
     }
 
     /// WINDOW_UPDATE with an ACK if one is due, or STREAM_DATA_BLOCKED alone in its packet (D13).

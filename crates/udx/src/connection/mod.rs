@@ -84,6 +84,9 @@ pub enum Side {
 pub(crate) enum Carried {
     /// A STREAM frame.
     Stream { id: u32, piece: Piece },
+    /// A SYN for no stream, as Go and JS dial (UDX 7.2): it opens the connection when the stream that
+    /// was to do so was given up before.
+    Open,
     /// RESET_STREAM or STOP_SENDING with a PING, towards peers that acknowledge PINGs (V5).
     End(control::Ending),
     /// PATH_RESPONSE with a PING, likewise: a lost one would hold an acceptor at three times what
@@ -114,6 +117,8 @@ struct Owed {
     announcement: bool,
     /// The peer has our MAX_DATA and MAX_STREAMS: something that went with them was acknowledged.
     announced: bool,
+    /// The connection is still to be opened, and no stream may be left that does it.
+    opening: bool,
     endings: VecDeque<control::PendingEnd>,
     /// NEW_CONNECTION_ID with this token.
     token: Option<Token>,

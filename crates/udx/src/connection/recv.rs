@@ -262,12 +262,14 @@ impl Connection {
         let delay = core::time::Duration::from_millis(u64::from(ack.delay_ms));
         let (streams, counts) = (&mut self.streams, &mut self.counts);
         let (events, announced) = (&mut self.events, &mut self.owed.announced);
-        let acked = |carried: Carried| {
-            if let Carried::Stream { id, piece } = carried {
-                // All that went out before the first acknowledgement carried the announcement.
+        // All streams' packets that went out before the first acknowledgement carried the announcement.
+        let acked = |carried: Carried| match carried {
+            Carried::Stream { id, piece } => {
                 *announced = true;
                 on_acked(streams, counts, events, id, &piece);
             }
+            Carried::Open => *announced = true,
+            Carried::End(_) | Carried::Response { .. } | Carried::Ping | Carried::MtuProbe => {}
         };
         let now = self.clock.now;
         match self

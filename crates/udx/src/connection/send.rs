@@ -251,6 +251,9 @@ impl Connection {
             return self.send_again(packet, record, carried);
         }
         self.may_send(packet.len())?;
+        if core::mem::take(&mut self.owed.opening) && !self.clock.answered {
+            return self.write_numbered(packet, Class::Reliable, Carried::Open, None);
+        }
         if let Some(len) = self.send_new(packet) {
             return Some(len);
         }
@@ -340,6 +343,10 @@ impl Connection {
                 self.end_turn(id);
                 continue;
             };
+            // Nor, maybe, for a SYN or FIN without a byte.
+            if self.packet_len(&Carried::Stream { id, piece }) > packet.len() {
+                return None;
+            }
             if piece.syn && !self.may_open_now() {
                 self.streams.sending.rotate_left(1);
                 continue;

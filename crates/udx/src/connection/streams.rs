@@ -409,9 +409,14 @@ impl Streams {
 
     /// V4: a stream that the peer opened is over for good.
     pub(crate) fn entomb(&mut self, source: u32, ids_count_by_two: bool) {
+        // The ID between two of a peer that counts by two is never used: the run has no gaps. Such IDs are small; a large one is
+        // of somebody who counts by one and was not recognised yet, and its neighbour is another stream.
+        let step = if ids_count_by_two && source < CHOSEN {
+            2
+        } else {
+            1
+        };
         let source = u64::from(source);
-        // The ID between two of a peer that counts by two is never used: the run has no gaps.
-        let step = if ids_count_by_two { 2 } else { 1 };
         let finished = self
             .finished
             .get_or_insert_with(|| Box::new(RangeSet::new()));
@@ -476,4 +481,27 @@ impl Streams {
 /// The ID of ours that has these low bits.
 fn own_id(bits: u32) -> u32 {
     bits & !FOR_PEER | CHOSEN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // V4
+    #[test]
+    fn a_tombstone_covers_no_stream_of_a_peer_that_counts_by_one() {
+        let mut streams = Streams::new(&Limits::default(), 1 << 16, 0);
+        let first = CHOSEN + 4;
+        streams.entomb(first, true);
+        assert_eq!(streams.find(first | FOR_PEER, first), Found::Finished);
+        assert_eq!(
+            streams.find((first + 1) | FOR_PEER, first + 1),
+            Found::Unknown
+        );
+        for id in [1, 3, 5] {
+            streams.entomb(id, true);
+        }
+        let runs = streams.finished.as_ref().map(|finished| finished.len());
+        assert_eq!(runs, Some(2), "what Go and JS finish is one run");
+    }
 }

@@ -32,7 +32,7 @@ impl Connection {
         ids: (u32, u32),
         frame: &Frame<'_>,
     ) -> Option<usize> {
-        if self.may_number_pings() && self.path.allowance() >= CONTROL_ROOM {
+        if self.rules.acknowledges_ping && self.path.allowance() >= CONTROL_ROOM {
             let written = self.write_numbered(buffer, Class::Reliable, carried, None);
             // `None`: the log is full, or the connection over.
             if written.is_some() || self.closed.is_some() {
@@ -40,13 +40,6 @@ impl Connection {
             }
         }
         self.write_unnumbered(buffer, ids, core::slice::from_ref(frame))
-    }
-
-    /// Whether a control frame may be made a record by a PING. D8: a PING is never sent under 0, and 0 is the next
-    /// number of an acceptor that has written nothing yet.
-    pub(super) fn may_number_pings(&self) -> bool {
-        let next = Wire32::truncate(self.recovery.next_number());
-        self.rules.acknowledges_ping && next.raw() != 0
     }
 
     /// A packet with one PATH_CHALLENGE or PATH_RESPONSE, in bytes.
@@ -101,6 +94,7 @@ impl Connection {
                 .version
                 .stream_header_len()
                 .saturating_add(usize::from(piece.len)),
+            Carried::Open => self.version.stream_header_len(),
             Carried::End(ending) => ending.frame().encoded_len(self.version).saturating_add(1),
             Carried::Response { nonce } => Frame::PathResponse { nonce: *nonce }
                 .encoded_len(self.version)
@@ -119,6 +113,12 @@ impl Connection {
         carried: Carried,
         again: Option<RecordId>,
     ) -> Option<usize> {
+        let pings = !matches!(carried, Carried::Stream { .. } | Carried::Open);
+        if pings && Wire32::truncate(self.recovery.next_number()).raw() == 0 {
+            // D8: a PING is never sent under 0, the next number of an acceptor that has written nothing yet. Holes are harmless
+            // (UDX 3).
+            self.recovery.skip_number();
+        }
         let next = self.recovery.next_number();
         if self.is_number_exhausted(next) {
             self.terminate(
@@ -126,11 +126,6 @@ impl Connection {
                 Some(code::INTERNAL),
                 b"numbers exhausted",
             );
-            return None;
-        }
-        // D8: a PING is never sent under 0.
-        let pings = !matches!(carried, Carried::Stream { .. });
-        if pings && Wire32::truncate(next).raw() == 0 {
             return None;
         }
         let len = packet.len();
@@ -161,7 +156,7 @@ impl Connection {
         let ids = match carried {
             Carried::Stream { id, .. } => (self.streams.get(id).map_or(0, |s| s.remote), id),
             Carried::End(ending) => (ending.remote, ending.local),
-            Carried::Response { .. } | Carried::Ping | Carried::MtuProbe => (0, 0),
+            Carried::Open | Carried::Response { .. } | Carried::Ping | Carried::MtuProbe => (0, 0),
         };
         self.put_header(packet, Wire32::truncate(number), ids)
             .then_some(len)
@@ -181,10 +176,13 @@ impl Connection {
                 };
                 let target = encoder.stream_header(piece.syn, piece.fin, piece.offset, piece.len);
                 let copied = target.is_ok_and(|target| stream.send.copy_to(piece.offset, target));
-                if !self.owed.announced && encoder.remaining() >= ANNOUNCEMENT_LEN {
-                    self.put_announcement(encoder);
-                }
+                self.announce_in(encoder);
                 copied
+            }
+            Carried::Open => {
+                let opened = encoder.stream_header(true, false, 0, 0).is_ok();
+                self.announce_in(encoder);
+                opened
             }
             Carried::End(ending) => {
                 encoder.frame(&Frame::Ping).is_ok() && encoder.frame(&ending.frame()).is_ok()
@@ -277,6 +275,13 @@ impl Connection {
         };
         let most = u8::try_from(self.rules.ack_ranges).unwrap_or(u8::MAX);
         encoder.ack(delay_ms, ranges, most).is_ok()
+    }
+
+    /// The announcement, until something that it went with is acknowledged.
+    fn announce_in(&mut self, encoder: &mut Encoder<'_>) {
+        if !self.owed.announced && encoder.remaining() >= ANNOUNCEMENT_LEN {
+            self.put_announcement(encoder);
+        }
     }
 
     /// D11, D12: what the peer may send and open.

@@ -102,6 +102,8 @@ enum Syn {
     /// Goes with the next piece.
     Needed,
     Sent,
+    /// As sent; and a FIN may overtake it, since the peer keeps such a FIN.
+    Assumed,
     /// The peer knows the stream: it has opened it, or acknowledged that we did.
     Known,
 }
@@ -208,7 +210,7 @@ impl SendHalf {
     /// The peer keeps a FIN that overtakes the SYN: it need not wait (V12).
     pub(crate) fn assume_open(&mut self) {
         if self.syn == Syn::Sent {
-            self.syn = Syn::Known;
+            self.syn = Syn::Assumed;
         }
     }
 
@@ -242,8 +244,7 @@ impl SendHalf {
             .min(position(max_payload.min(MAX_PIECE)));
         let syn = self.syn == Syn::Needed;
         // V12, D22: a FIN ahead of the frame that opens the stream is forgotten by Go and JavaScript peers.
-        let fin =
-            self.fin == Fin::Wanted && len == self.unsent() && (syn || self.syn == Syn::Known);
+        let fin = self.fin == Fin::Wanted && len == self.unsent() && self.syn != Syn::Sent;
         (len > 0 || syn || fin).then_some(Piece {
             offset: self.sent,
             len: u16::try_from(len).unwrap_or(u16::MAX),
@@ -323,7 +324,7 @@ impl SendHalf {
         if head == 0 {
             return None;
         }
-        let delayed = piece.fin && piece.syn && self.syn != Syn::Known;
+        let delayed = piece.fin && piece.syn && self.syn == Syn::Sent;
         if delayed && self.fin == Fin::Sent {
             self.fin = Fin::Wanted;
         }
@@ -407,14 +408,17 @@ impl SendHalf {
             Some(GivenUp::ByPeer(code)) => SendState::Stopped(code),
             None if self.is_acknowledged() => SendState::Acknowledged,
             None if matches!(self.fin, Fin::Sent | Fin::Acked) => SendState::FinSent,
-            None if self.sent == 0 && self.syn != Syn::Sent => SendState::Ready,
+            None if self.sent == 0 && matches!(self.syn, Syn::Needed | Syn::Known) => {
+                SendState::Ready
+            }
             None => SendState::Sending,
         }
     }
 
-    /// Whether all bytes and the FIN are acknowledged.
+    /// Whether all bytes, the FIN and the SYN are acknowledged. The SYN too where a FIN may overtake it: a record must not
+    /// outlive its stream, and of a stream without bytes the peer knows nothing before the SYN comes.
     pub(crate) fn is_acknowledged(&self) -> bool {
-        self.fin == Fin::Acked && self.buffer.is_empty()
+        self.fin == Fin::Acked && self.syn == Syn::Known && self.buffer.is_empty()
     }
 
     /// Whether nothing is left to send or to wait for.

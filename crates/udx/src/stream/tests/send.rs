@@ -323,3 +323,24 @@ fn a_split_opening_keeps_the_fin_back() {
     assert_eq!(fin, piece(1000, 0, "F"));
     assert!(half.on_acked(&fin.unwrap()).completed);
 }
+
+/// A record must not outlive its stream, and a stream without bytes is known to nobody before its SYN came.
+#[test]
+fn a_fin_that_overtook_the_opening_does_not_complete_the_stream() {
+    let mut half = SendHalf::new(true);
+    let syn = send(&mut half, 1000).unwrap();
+    assert!(syn.syn && !syn.fin);
+    half.assume_open();
+    write(&mut half, 10).unwrap();
+    half.finish().unwrap();
+    let rest = send(&mut half, 1000).unwrap();
+    assert!(rest.fin && rest.len == 10, "it does not wait");
+    assert!(!half.on_acked(&rest).completed);
+    assert!(!half.is_finished());
+    assert!(
+        half.copy_to(syn.offset, &mut []),
+        "the SYN can be sent again"
+    );
+    assert!(half.on_acked(&syn).completed);
+    assert!(half.is_finished());
+}
