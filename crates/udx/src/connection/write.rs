@@ -311,9 +311,28 @@ impl Connection {
         }
     }
 
-    /// V9: only our own kind expands numbers beyond the wrap.
     fn is_number_exhausted(&self, next: u64) -> bool {
-        let used = next.saturating_sub(self.config.first_number);
-        self.peer != Peer::Own && used >= MOST_NUMBERS
+        self.peer != Peer::Own && numbers_exhausted(self.config.first_number, next)
+    }
+}
+
+/// V9: only our own kind expands numbers beyond the wrap.
+const fn numbers_exhausted(first: u64, next: u64) -> bool {
+    next.saturating_sub(first) >= MOST_NUMBERS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers_exhausted;
+
+    #[test]
+    fn v09_a_connection_ends_before_its_numbers_wrap() {
+        let first_refused = (1_u64 << 32) - (1 << 16);
+        for first in [0, 1, u64::from(u32::MAX), 1 << 62] {
+            assert!(!numbers_exhausted(first, first));
+            assert!(!numbers_exhausted(first, first + first_refused - 1));
+            assert!(numbers_exhausted(first, first + first_refused));
+            assert!(numbers_exhausted(first, first + (1 << 32)));
+        }
     }
 }

@@ -1,1 +1,297 @@
+//! Bounds: backlog, connections, streams, early packets, what an address must be.
 
+use std::time::Duration;
+
+use gapless_udx::wire::Frame;
+use gapless_udx::{
+    ConnectError, ConnectionConfig, EndpointConfig, Event, Limits, PeerMisbehaved, Received,
+};
+
+use crate::duo::Duo;
+use crate::rig::{
+    CHOSEN, Hand, MS, Rig, Seen, acknowledged, data, dialed_like_go, home, open_with_go, syn,
+};
+
+fn limited(limits: Limits) -> Rig {
+    Rig::with(EndpointConfig {
+        limits,
+        ..EndpointConfig::default()
+    })
+}
+
+#[test]
+fn a_full_backlog_ignores_first_packets_until_there_is_room() {
+    let mut rig = limited(Limits {
+        accept_backlog: 3,
+        ..Limits::default()
+    });
+    for n in 0..10 {
+        Hand::new(n).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    }
+    assert_eq!(rig.endpoint.connections().count(), 3);
+    assert_eq!(rig.endpoint.stats().refused, 7);
+    rig.sent();
+    Hand::new(8).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    assert!(rig.sent().is_empty(), "not acknowledged, so it comes again");
+    rig.endpoint.accept().unwrap();
+    Hand::new(8).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    assert_eq!(rig.endpoint.connections().count(), 4);
+}
+
+#[test]
+fn no_more_connections_than_allowed_in_both_directions() {
+    let mut rig = limited(Limits {
+        max_connections: 4,
+        ..Limits::default()
+    });
+    let now = rig.now;
+    let dialed = rig.endpoint.connect(now, home()).unwrap();
+    rig.endpoint.connect(now, home()).unwrap();
+    for n in 0..10 {
+        Hand::new(n).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    }
+    assert_eq!(rig.endpoint.connections().count(), 4);
+    let full = rig.endpoint.connect(now, home());
+    assert_eq!(full, Err(ConnectError::TooManyConnections));
+    rig.endpoint.release(dialed);
+    assert!(rig.endpoint.connect(now, home()).is_ok());
+}
+
+#[test]
+fn r24_addresses_that_cannot_answer_create_no_state() {
+    let mut rig = Rig::new();
+    let packet = Hand::new(1).packet(0, CHOSEN, &[syn(b"")]);
+    let other = Hand::new(1).packet_of(2, 0, CHOSEN, &[syn(b"")]);
+    for address in [
+        "0.0.0.0:5",
+        "255.255.255.255:5",
+        "224.0.0.1:5",
+        "10.0.0.1:0",
+        "[::]:5",
+        "[ff02::1]:5",
+    ] {
+        let address = address.parse().unwrap();
+        rig.give(address, &packet);
+        rig.give(address, &other);
+        assert_eq!(
+            rig.endpoint.connect(rig.now, address),
+            Err(ConnectError::InvalidAddress)
+        );
+    }
+    assert!(rig.raw.is_empty());
+    assert_eq!(rig.endpoint.connections().count(), 0);
+}
+
+#[test]
+fn streams_beyond_our_limit_are_reset_with_code_2_and_stay_refused() {
+    let mut rig = limited(Limits {
+        max_streams: 4,
+        ..Limits::default()
+    });
+    let hand = dialed_like_go(&mut rig);
+    let seen = rig.sent();
+    hand.prove(&mut rig, &seen);
+    for n in 0..6 {
+        hand.send(&mut rig, 1 + n, (0, 1 + 2 * n), &[syn(b"q")]);
+    }
+    assert!(rig.saw(&Event::Refused(PeerMisbehaved::TooManyStreams)));
+    rig.wait(3000 * MS);
+    let seen = rig.sent();
+    let mut told: Vec<u32> = seen
+        .iter()
+        .filter(|s| s.resets() == Some(2))
+        .map(|s| s.ids().0)
+        .collect();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told, [9, 11]);
+    assert_eq!(std::iter::from_fn(|| rig.connection().accept()).count(), 4);
+    // A place that becomes free is for a new stream, not for one that was refused.
+    hand.send(&mut rig, 0, (0, 1), &[Frame::ResetStream { code: 0 }]);
+    let first = rig.events.iter().find_map(|event| match event {
+        Event::Reset { id, .. } => Some(*id),
+        _ => None,
+    });
+    rig.connection().release_stream(first.unwrap());
+    hand.send(&mut rig, 10, (0, 9), &[data(1, b"again")]);
+    assert_eq!(rig.connection().accept(), None);
+    hand.send(&mut rig, 11, (0, 13), &[syn(b"q")]);
+    assert!(rig.connection().accept().is_some());
+}
+
+#[test]
+fn more_refused_streams_than_can_be_told_are_not_acknowledged() {
+    let mut rig = limited(Limits {
+        max_streams: 1,
+        ..Limits::default()
+    });
+    let (hand, _) = open_with_go(&mut rig);
+    // All in one train, so that nothing is told in between.
+    let mut train = Vec::new();
+    for n in 0..100_u32 {
+        train.extend(hand.packet(2 + n, (0, 3 + 2 * n), &[syn(b"q")]));
+    }
+    let received = Received {
+        from: home(),
+        ecn: None,
+        segment_size: train.len() / 100,
+        data: &train,
+    };
+    rig.endpoint.handle(rig.now, received);
+    rig.wait(100 * MS);
+    let acked = acknowledged(&rig.sent()).len();
+    assert!((64..80).contains(&acked), "{acked}");
+}
+
+#[test]
+fn our_own_kind_counts_what_is_open_and_waits_for_room() {
+    let limits = Limits {
+        max_streams: 8,
+        ..Limits::default()
+    };
+    let config = EndpointConfig {
+        limits,
+        ..EndpointConfig::default()
+    };
+    let mut duo = Duo::with(EndpointConfig::default(), config);
+    let (first, there) = duo.opened();
+    for _ in 0..7 {
+        duo.dialer.connection().open().unwrap();
+    }
+    assert!(duo.dialer.connection().open().is_err());
+    duo.dialer.finish(first);
+    duo.run(200 * MS);
+    assert!(duo.acceptor.ended(there));
+    duo.acceptor.finish(there);
+    duo.acceptor.connection().release_stream(there);
+    duo.run(200 * MS);
+    assert!(duo.dialer.ended(first));
+    duo.dialer.connection().release_stream(first);
+    duo.run(200 * MS);
+    assert!(duo.dialer.saw(&Event::StreamsAvailable));
+    assert!(duo.dialer.connection().open().is_ok());
+    assert!(
+        !duo.acceptor
+            .saw(&Event::Refused(PeerMisbehaved::TooManyStreams))
+    );
+}
+
+#[test]
+fn early_packets_are_bounded_in_ids_and_bytes() {
+    let mut rig = limited(Limits {
+        early_bytes: 20_000,
+        early_ids: 10,
+        ..Limits::default()
+    });
+    for n in 0..10_000 {
+        let hand = Hand::new(n);
+        hand.send(&mut rig, 1, (0, 1), &[data(0, &[0; 500])]);
+    }
+    assert!(rig.endpoint.memory() <= 20_000, "{}", rig.endpoint.memory());
+    rig.wait(Duration::from_secs(11));
+    Hand::new(1).send(&mut rig, 1, (0, 1), &[data(0, &[0; 5])]);
+    assert!(rig.endpoint.memory() < 100);
+}
+
+#[test]
+fn closed_ids_are_bounded() {
+    let mut rig = limited(Limits {
+        closed_ids: 10,
+        ..Limits::default()
+    });
+    for n in 0..200 {
+        Hand::new(n).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+        let handle = rig.endpoint.accept().unwrap();
+        rig.endpoint.release(handle);
+        rig.drain();
+    }
+    assert!(
+        rig.endpoint.memory() < 10 * 500,
+        "{}",
+        rig.endpoint.memory()
+    );
+}
+
+#[test]
+fn settings_that_cannot_be_kept_are_refused() {
+    let wrong = [
+        ConnectionConfig {
+            base_datagram: 100,
+            ..Default::default()
+        },
+        ConnectionConfig {
+            base_datagram: 1500,
+            max_datagram: 1400,
+            ..Default::default()
+        },
+        ConnectionConfig {
+            idle_timeout: Duration::ZERO,
+            ..Default::default()
+        },
+        ConnectionConfig {
+            keep_alive: Some(Duration::ZERO),
+            ..Default::default()
+        },
+        ConnectionConfig {
+            first_number: u64::MAX,
+            ..Default::default()
+        },
+    ];
+    let mut rig = Rig::new();
+    for config in wrong {
+        let dialed = rig.endpoint.connect_with(rig.now, home(), config);
+        assert_eq!(dialed, Err(ConnectError::InvalidConfig));
+    }
+}
+
+#[test]
+fn a_small_buffer_loses_time_and_nothing_else() {
+    let mut rig = Rig::new();
+    let (hand, id) = open_with_go(&mut rig);
+    let mut bytes = "hello".into();
+    rig.connection().write(id, &mut bytes).unwrap();
+    hand_challenge(&mut rig, &hand);
+    for len in [0, 1, 40, 255] {
+        let mut buffer = vec![0; len];
+        assert_eq!(rig.endpoint.poll_transmit(rig.now, &mut buffer), None);
+    }
+    let seen = rig.sent();
+    assert_eq!(seen.iter().find_map(Seen::stream).unwrap().data, b"hello");
+    assert!(seen.iter().any(|seen| seen.response() == Some(1)));
+    assert!(!rig.connection().is_closed());
+}
+
+fn hand_challenge(rig: &mut Rig, hand: &Hand) {
+    let data = hand.packet(0, (0, 0), &[Frame::PathChallenge { nonce: 1 }]);
+    let received = Received {
+        from: home(),
+        ecn: None,
+        segment_size: data.len(),
+        data: &data,
+    };
+    rig.endpoint.handle(rig.now, received);
+}
+
+#[test]
+fn a_caller_who_only_asks_for_packets_is_not_kept_busy() {
+    // P6: without `handle_timeout`, the deadline still moves on.
+    let mut rig = Rig::new();
+    let (_, id) = rig.dial();
+    rig.write(id, b"x");
+    let mut buffer = vec![0; 70_000];
+    let end = rig.now + Duration::from_secs(20);
+    for _ in 0..500 {
+        let _ = rig.endpoint.wants_transmit();
+        let handle = rig.only();
+        // Whatever the application does gives the connection its turn.
+        let _ = rig.endpoint.connection_mut(handle);
+        while rig.endpoint.poll_transmit(rig.now, &mut buffer).is_some() {}
+        let next = rig.endpoint.next_deadline().unwrap();
+        assert!(next > rig.now, "R9: {next:?} at {:?}", rig.now);
+        rig.now = next;
+        if next > end {
+            return;
+        }
+    }
+    panic!("a busy loop");
+}

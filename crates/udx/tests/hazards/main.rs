@@ -12,8 +12,10 @@
 
 mod closing;
 mod differences;
+mod differences_late;
 mod duo;
 mod hazards;
+mod hazards_late;
 mod limits;
 mod misbehaved;
 mod path;
