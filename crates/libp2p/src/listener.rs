@@ -213,6 +213,7 @@ async fn first_stream(
                 connection,
                 registration,
                 config.close_timeout,
+                None,
             ))
         }
         Ok(Err(error)) => Err(Error::Connection(error)),

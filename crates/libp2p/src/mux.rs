@@ -168,3 +168,22 @@ const MOST_STREAMS: usize = 4096;
 /// Streams of the peer that wait to be accepted. rust-yamux opens so many before the first is acknowledged, which happens by
 /// accepting it.
 const MOST_WAITING: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_panics() {
+        for value in [0, 1, 512, 4096, usize::MAX] {
+            let config = Config {
+                max_streams: value,
+                max_window_growth: value,
+                max_frame: value,
+                ..Config::default()
+            };
+            let yamux = Yamux::new(&config);
+            drop(yamux.start(futures::io::Cursor::new(Vec::new()), Mode::Client));
+        }
+    }
+}

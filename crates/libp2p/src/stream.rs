@@ -10,7 +10,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite, FutureExt as _, future::BoxFuture};
 use gapless::{Connection, ConnectionError, RecvStream, SendStream};
 
-use crate::stats::Registration;
+use crate::{socket::Socket, stats::Registration};
 
 /// One libp2p connection before its upgrade: the first stream of a UDX connection, as raw bytes.
 ///
@@ -35,6 +35,8 @@ pub struct UdxStream {
     close_timeout: Duration,
     connection: Connection,
     _registration: Registration,
+    /// A socket that was bound for this connection alone. It is retired after the connection was let go, so it comes last.
+    _socket: Option<Socket>,
 }
 
 enum Sending {
@@ -49,6 +51,7 @@ impl UdxStream {
         connection: Connection,
         registration: Registration,
         close_timeout: Duration,
+        socket: Option<Socket>,
     ) -> Self {
         Self {
             sending: Sending::Open(send),
@@ -57,6 +60,7 @@ impl UdxStream {
             close_timeout,
             connection,
             _registration: registration,
+            _socket: socket,
         }
     }
 

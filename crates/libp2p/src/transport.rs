@@ -127,7 +127,7 @@ impl libp2p_core::Transport for Transport {
             return Ok(dial_from_fresh_port(remote, config, handle).boxed());
         }
         let endpoint = self.shared_endpoint(remote.ip())?;
-        Ok(async move { dial(&endpoint, remote, &config, &handle).await }.boxed())
+        Ok(dial(endpoint, remote, config, handle, None).boxed())
     }
 
     fn poll(
@@ -154,30 +154,33 @@ impl fmt::Debug for Transport {
 /// UDX 20: the stream is opened in the first packet, which some listeners wait for without end. What the upgrade writes
 /// travels in it.
 async fn dial(
-    endpoint: &Endpoint,
+    endpoint: Endpoint,
     remote: SocketAddr,
-    config: &Config,
-    handle: &Handle,
+    config: Config,
+    handle: Handle,
+    own: Option<Socket>,
 ) -> Result<UdxStream, Error> {
     let connection = endpoint.connect_early(remote).map_err(Error::Dial)?;
     let halves = connection.open_bi().await.map_err(Error::Connection)?;
     let registration = handle.register(connection.clone(), Role::Dialer);
+    let within = config.close_timeout;
     Ok(UdxStream::new(
         halves,
         connection,
         registration,
-        config.close_timeout,
+        within,
+        own,
     ))
 }
 
-/// The socket is retired at once: it serves this one connection.
 async fn dial_from_fresh_port(
     remote: SocketAddr,
     config: Config,
     handle: Handle,
 ) -> Result<UdxStream, Error> {
     let socket = Socket::bind(&config, &handle, any_port(remote.ip()), false)?;
-    dial(socket.endpoint(), remote, &config, &handle).await
+    let endpoint = socket.endpoint().clone();
+    dial(endpoint, remote, config, handle, Some(socket)).await
 }
 
 /// An IPv4 address in IPv6's clothes is dialed from an IPv4 socket.
