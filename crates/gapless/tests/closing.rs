@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{Pair, any_port, bytes, impatient, pair, pair_of, receive, soon, stream, within};
-use gapless::{ClosedStream, ConnectionError, Endpoint, ReadError, WriteError};
+use common::{
+    Pair, any_port, bytes, impatient, pair, pair_of, receive, soon, stream, until, within,
+};
+use gapless::{BlockedOn, ClosedStream, ConnectionError, Endpoint, ReadError, WriteError};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -70,8 +72,8 @@ async fn everybody_waits(pair: &Pair) -> tokio::task::JoinSet<(&'static str, Con
     let accepting = near.clone();
     tasks.spawn(async move { ("accept_bi", accepting.accept_bi().await.unwrap_err()) });
     tasks.spawn(async move { ("closed", near.closed().await) });
-    // Let them all get to their waiting.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // By then all have got to their waiting.
+    until(|| pair.near.blocked_on() == BlockedOn::PeerStreamWindow).await;
     assert!(tasks.try_join_next().is_none(), "nothing has ended yet");
     tasks
 }
@@ -215,8 +217,7 @@ async fn a_refusal_is_only_a_hint() {
     drop(probe);
     let client = Endpoint::client(any_port()).unwrap();
     let dial = client.connect(address).unwrap();
-    // By now the first packet was refused.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until(|| client.stats().socket.datagrams_sent > 0).await;
     let server = Endpoint::server(address).unwrap();
     soon(dial).await.unwrap();
     soon(server.accept()).await.unwrap();

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{
-    any_port, byte, bytes, pair, pair_between, pair_of, receive, send, soon, stream, within,
+    any_port, byte, bytes, pair, pair_between, pair_of, receive, send, soon, stream, until, within,
 };
-use gapless::{Bytes, Endpoint, EndpointConfig, Limits};
+use gapless::{BlockedOn, Bytes, Endpoint, EndpointConfig, Limits};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
@@ -164,7 +164,7 @@ async fn a_slow_reader_slows_the_writer() {
             progress.fetch_add(chunk.len(), std::sync::atomic::Ordering::Relaxed);
         }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until(|| pair.near.blocked_on() == BlockedOn::PeerStreamWindow).await;
     let ahead = written.load(std::sync::atomic::Ordering::Relaxed);
     // The protocol's 64 KiB, one window and the send buffer are what fits between the two.
     assert!(ahead < 3 << 20, "{ahead} bytes written, nothing read");

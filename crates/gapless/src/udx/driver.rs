@@ -18,6 +18,10 @@ const ROUNDS: usize = 4;
 /// Sends in one round, so that acknowledgements are not left waiting behind a long burst.
 const SENDS_PER_ROUND: usize = 8;
 
+/// Turns in a row in which receiving failed, after which the socket counts as broken. Errors of the network, which anybody can
+/// provoke by ICMP, alternate with working calls; only a lost socket fails for ever.
+const MAX_FAILING_TURNS: u32 = 10_000;
+
 /// Deliveries of the impairment in one round.
 const DELIVERIES_PER_ROUND: usize = 512;
 
@@ -30,6 +34,7 @@ pub(super) struct Driver {
     origins: Origins,
     timer: Timer,
     wakes: Wakes,
+    failing_turns: u32,
     /// The socket's buffer was full; nothing is sent before it says that there is room.
     blocked: bool,
 }
@@ -65,6 +70,7 @@ impl Driver {
             origins: Origins::default(),
             timer: Timer::new(),
             wakes: Wakes::default(),
+            failing_turns: 0,
             blocked: false,
         }
     }
@@ -124,14 +130,18 @@ impl Driver {
     /// Whether anything came.
     fn receive(&mut self, cx: &mut Context<'_>) -> std::io::Result<bool> {
         let counters = &self.shared.counters;
-        let came = match self.socket.poll_receive(cx, &mut self.inbox, counters) {
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(error)) => {
+        let polled = self.socket.poll_receive(cx, &mut self.inbox, counters);
+        let came = matches!(polled, Poll::Ready(Ok(())));
+        if let Poll::Ready(Err(error)) = polled {
+            self.failing_turns += 1;
+            if self.failing_turns > MAX_FAILING_TURNS {
                 tracing::warn!(target: "gapless", %error, "the socket failed");
                 return Err(error);
             }
-            Poll::Pending => false,
-        };
+            cx.waker().wake_by_ref();
+        } else {
+            self.failing_turns = 0;
+        }
         self.take_hints();
         if came {
             for batch in self.inbox.batches() {

@@ -19,7 +19,7 @@ const BATCHES: usize = 4;
 const MAX_SEND_BYTES: usize = 65_507;
 
 /// A pending ICMP error fails one system call that has nothing to do with it. So many such failures in a row are tolerated
-/// before a datagram counts as lost, and before a receiving socket counts as broken.
+/// before a datagram counts as lost, and before receiving waits for the next turn.
 const SPURIOUS_ERRORS: usize = 4;
 
 /// Bounds the error queue's reading per call.
@@ -92,7 +92,7 @@ impl Socket {
         self.local.is_ipv6() || remote.is_ipv4()
     }
 
-    /// Receives what has come, as far as there is room in `inbox`.
+    /// Receives what has come, as far as there is room in `inbox`. After an error it can be tried again at once.
     pub(crate) fn poll_receive(
         &self,
         cx: &mut Context<'_>,
@@ -235,12 +235,18 @@ impl Socket {
 
 /// Errors that an earlier datagram's ICMP answer leaves at the socket, for whichever call comes next.
 fn is_hint(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
+        PermissionDenied,
+    };
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
+        ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
     )
 }
 

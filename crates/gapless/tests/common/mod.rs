@@ -71,6 +71,16 @@ pub(crate) async fn within<F: Future>(time: Duration, future: F) -> F::Output {
     tokio::time::timeout(time, future).await.expect("stuck")
 }
 
+/// Waits for something that no future tells.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    soon(async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
 /// The byte at a position of the stream with this number: any loss, repetition or mix-up shows.
 pub(crate) fn byte(stream: u64, position: usize) -> u8 {
     let mixed = (position as u64 ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15))
