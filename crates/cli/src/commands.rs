@@ -34,8 +34,12 @@ async fn unless_interrupted<T>(
 ) -> Result<T, Failure> {
     tokio::select! {
         result = work => result,
-        () = interrupted() => Err(Failure::new(Kind::Interrupted, "interrupted")),
+        () = interrupted() => Err(interruption()),
     }
+}
+
+fn interruption() -> Failure {
+    Failure::new(Kind::Interrupted, "interrupted")
 }
 
 /// Ctrl-C, or the system's polite request to end.

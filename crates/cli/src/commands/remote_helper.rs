@@ -48,7 +48,11 @@ async fn serve_git(common: &Common, target: &Target, name: &str) -> Result<(), F
         node.open(&link, node::GIT).await
     };
     let stdin = BufReader::new(tokio::io::stdin());
-    let result = remote_helper(stdin, tokio::io::stdout(), name, connect).await;
+    let serving = remote_helper(stdin, tokio::io::stdout(), name, connect);
+    let result = tokio::select! {
+        result = serving => result,
+        () = super::interrupted() => Err(HelperError::Connect(super::interruption())),
+    };
     let result = result.map_err(|error| match error {
         HelperError::Connect(failure) => failure,
         HelperError::Connection(error) => node::connection_lost(

@@ -62,10 +62,24 @@ impl Driver {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(command) => self.obey(command),
-                    None => return,
+                    None => break,
                 },
                 event = self.swarm.select_next_some() => self.handle(event),
             }
+        }
+        self.part().await;
+    }
+
+    /// Closes the connections in good order: what was written still arrives, and the peers learn that it was meant so.
+    async fn part(&mut self) {
+        let peers = self.swarm.connected_peers().copied().collect::<Vec<_>>();
+        for peer in peers {
+            // An error only says that the connection has ended meanwhile.
+            self.swarm.disconnect_peer_id(peer).ok();
+        }
+        while self.swarm.connected_peers().next().is_some() {
+            let event = self.swarm.select_next_some().await;
+            self.handle(event);
         }
     }
 
