@@ -2,16 +2,13 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::process::Process;
 use crate::report;
 use crate::side::{ReceiverReport, SenderReport};
 use crate::transport::Name;
@@ -103,24 +100,25 @@ fn progress(text: &str) {
 
 async fn measure(name: Name, streams: usize, round: usize, options: &Options) -> Result<Sample> {
     let bytes = options.megabytes * 1_000_000;
-    let side = |role: &str, core: usize| {
-        let mut command = Command::new(std::env::current_exe()?);
-        let name = name.to_possible_value().context("nameless")?;
-        command.args(["side", role, name.get_name()]);
-        command.args(["--streams", &streams.to_string()]);
-        command.args(["--bytes", &bytes.to_string()]);
-        command.args(["--warm", &(options.warm_up * 1_000_000).to_string()]);
-        // With one core there is no choice to make.
-        if std::thread::available_parallelism()?.get() > 1 {
-            command.args(["--core", &core.to_string()]);
-        }
-        Ok::<_, anyhow::Error>(command)
-    };
-    let mut receiver = Process::start(side("receive", 1)?)?;
-    let address: String = receiver.line("listening").await?;
-    let mut command = side("send", 0)?;
-    command.args(["--to", &address]);
-    let mut sender = Process::start(command)?;
+    let value = name.to_possible_value().context("nameless")?;
+    let numbers = [streams as u64, bytes, options.warm_up * 1_000_000].map(|n| n.to_string());
+    let [streams_text, bytes_text, warm_text] = &numbers;
+    let mut arguments = vec!["side", "receive", value.get_name()];
+    arguments.extend([
+        "--streams",
+        streams_text,
+        "--bytes",
+        bytes_text,
+        "--warm",
+        warm_text,
+    ]);
+    let mut receiver = Process::start(1, &arguments)?;
+    let address = receiver.line("listening").await?;
+    if let Some(role) = arguments.get_mut(1) {
+        *role = "send";
+    }
+    arguments.extend(["--to", &address]);
+    let mut sender = Process::start(0, &arguments)?;
     receiver.line("warm").await?;
     sender.tell("go").await?;
     let done: ReceiverReport = receiver.report("done").await?;
@@ -137,46 +135,4 @@ async fn measure(name: Name, streams: usize, round: usize, options: &Options) ->
         receiver_cpu_seconds: done.cpu.as_secs_f64(),
         datagram_bytes: sent.datagram,
     })
-}
-
-/// One side, told and heard line by line; it ends with this value.
-struct Process {
-    _child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn()?;
-        let input = child.stdin.take().context("no input")?;
-        let output = child.stdout.take().context("no output")?;
-        Ok(Process {
-            _child: child,
-            input,
-            output: BufReader::new(output).lines(),
-        })
-    }
-
-    async fn tell(&mut self, command: &str) -> Result<()> {
-        Ok(self
-            .input
-            .write_all(format!("{command}\n").as_bytes())
-            .await?)
-    }
-
-    /// What follows `word` in the next line, which must begin so.
-    async fn line(&mut self, word: &str) -> Result<String> {
-        let line = self.output.next_line().await?;
-        let line = line.with_context(|| format!("ended before {word:?}"))?;
-        match line.strip_prefix(word) {
-            Some(rest) => Ok(rest.trim_start().to_owned()),
-            None => bail!("said {line:?} instead of {word:?}"),
-        }
-    }
-
-    async fn report<T: DeserializeOwned>(&mut self, word: &str) -> Result<T> {
-        Ok(serde_json::from_str(&self.line(word).await?)?)
-    }
 }

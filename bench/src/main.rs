@@ -3,6 +3,8 @@
 
 mod compare;
 mod engine;
+mod idle;
+mod process;
 mod report;
 mod side;
 mod transport;
@@ -20,6 +22,8 @@ struct Arguments {
 enum What {
     /// UDX beside QUIC, TCP and libp2p, over loopback.
     Udx(compare::Options),
+    /// What idle connections cost.
+    Idle(idle::Options),
     /// The UDX engine alone, without sockets.
     Engine {
         /// Megabytes to move.
@@ -32,11 +36,16 @@ enum What {
     /// One side of a measurement, a process of its own.
     #[command(hide = true)]
     Side(side::Options),
+    /// One side of the idle connections.
+    #[command(hide = true)]
+    IdleSide(idle::SideOptions),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Udx(options) => compare::run(&options),
+        What::Idle(options) => idle::run(&options),
+        What::IdleSide(options) => idle::run_side(&options),
         What::Side(options) => side::run(options),
         What::Engine { megabytes, streams } => engine(megabytes, streams),
     }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, BufReader, Stdin};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use crate::process::Commands;
 use crate::transport::{Gapless, Incoming, Libp2p, Name, Outgoing, PIECE, Quinn, Tcp, Transport};
 use crate::usage;
 
@@ -201,23 +201,4 @@ async fn drain(mut stream: impl Incoming, meter: Arc<Meter>, warm: u64) -> Resul
         }
     }
     Ok(())
-}
-
-struct Commands {
-    lines: tokio::io::Lines<BufReader<Stdin>>,
-}
-
-impl Commands {
-    fn new() -> Self {
-        Commands {
-            lines: BufReader::new(tokio::io::stdin()).lines(),
-        }
-    }
-
-    async fn expect(&mut self, command: &str) -> Result<()> {
-        match self.lines.next_line().await? {
-            Some(line) if line == command => Ok(()),
-            other => bail!("expected {command:?}, not {other:?}"),
-        }
-    }
 }

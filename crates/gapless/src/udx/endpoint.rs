@@ -242,6 +242,12 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Bytes that the engine holds now: connections, streams, what is buffered in them. Counted anew at each call, so its cost
+    /// grows with the number of connections.
+    pub fn engine_memory(&self) -> usize {
+        self.inner.shared.lock().engine.memory()
+    }
+
     /// What the endpoint did so far.
     pub fn stats(&self) -> EndpointStats {
         let shared = &self.inner.shared;
