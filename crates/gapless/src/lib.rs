@@ -52,6 +52,11 @@
 
 mod udx;
 
+/// The examples of the front page compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
+
 pub use bytes::Bytes;
 pub use gapless_link as link;
 pub use gapless_udx::{

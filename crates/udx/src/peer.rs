@@ -101,8 +101,9 @@ impl Peer {
                 stream_ids_count_by_two: false,
                 streams_per_round_trip: None,
                 packets_before_answer: 10,
-                // Ten ticks of an operating system's timer: a machine that is busy answers late.
-                min_pto: Duration::from_millis(10),
+                // Three ticks of an operating system's timer. A probe sent in vain costs one packet and
+                // reduces nothing; one sent late costs a lossy path its rate.
+                min_pto: Duration::from_millis(3),
                 ack_delay_share: 4,
             },
         }
