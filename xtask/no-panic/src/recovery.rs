@@ -147,6 +147,7 @@ fn questions<R>(recovery: &Recovery<R>, now: Instant, bytes: u32) {
     ));
     black_box((
         recovery.pto(),
+        recovery.pto_base(),
         recovery.pto_count(),
         recovery.in_recovery(),
         recovery.check().is_ok(),

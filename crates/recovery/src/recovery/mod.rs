@@ -207,6 +207,12 @@ impl<R> Recovery<R> {
         self.pto.duration(&self.rtt)
     }
 
+    /// The probe timeout without backoff (RFC 9002 6.2.1).
+    #[must_use]
+    pub fn pto_base(&self) -> Duration {
+        Duration::from_nanos(self.pto.unbacked(&self.rtt))
+    }
+
     /// Probe timeouts since the peer last acknowledged something.
     #[must_use]
     pub fn pto_count(&self) -> u32 {

@@ -61,7 +61,8 @@ impl Connection {
 
     /// UDX 7.5: the greater of the timeout and three RTO without a packet.
     fn idle_deadline(&self) -> Instant {
-        let three_rto = self.recovery.pto().saturating_mul(3);
+        // Without backoff: a silent peer must not prolong its own life.
+        let three_rto = self.recovery.pto_base().saturating_mul(3);
         let timeout: Duration = self.config.idle_timeout.max(three_rto);
         self.clock.heard.saturating_add(timeout)
     }
