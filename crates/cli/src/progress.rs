@@ -11,8 +11,8 @@ use crate::output::{self, Output};
 /// Follows one clone. Dropping it clears the bar.
 pub struct Display {
     kind: Kind,
-    started: Instant,
-    phase: Option<&'static str>,
+    /// The phase and its beginning: rates are of the phase, not of what the server needed before it.
+    phase: Option<(&'static str, Instant)>,
     said: Option<Instant>,
 }
 
@@ -26,6 +26,8 @@ enum Kind {
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Between two objects for a script that draws its own bar.
 const JSON_EVERY: Duration = Duration::from_millis(500);
+/// Before this, a rate would tell more about the clock than about the path.
+const RATE_AFTER: Duration = Duration::from_millis(300);
 
 impl Display {
     /// A bar if standard error is a terminal.
@@ -40,7 +42,6 @@ impl Display {
         };
         Self {
             kind,
-            started: Instant::now(),
             phase: None,
             said: None,
         }
@@ -48,9 +49,11 @@ impl Display {
 
     /// Shows what is going on.
     pub fn show(&mut self, progress: &Progress) {
-        let view = View::new(progress, self.started.elapsed());
-        let new_phase = self.phase != Some(view.phase);
-        self.phase = Some(view.phase);
+        let name = phase(progress);
+        let began = self.phase.filter(|(phase, _)| *phase == name);
+        let new_phase = began.is_none();
+        let (_, began) = *self.phase.insert(began.unwrap_or((name, Instant::now())));
+        let view = View::new(progress, began.elapsed());
         let pause = match &self.kind {
             Kind::Bar(bar) => return view.draw(bar, new_phase),
             Kind::Lines => LINE_EVERY,
@@ -75,6 +78,15 @@ impl Drop for Display {
     }
 }
 
+fn phase(progress: &Progress) -> &'static str {
+    match progress {
+        Progress::Negotiating { .. } => "Negotiating",
+        Progress::Receiving { .. } => "Receiving",
+        Progress::Indexing { .. } => "Indexing",
+        Progress::Checkout { .. } => "Checkout",
+    }
+}
+
 /// A phase in numbers and words.
 struct View {
     phase: &'static str,
@@ -86,36 +98,39 @@ struct View {
 
 impl View {
     fn new(progress: &Progress, elapsed: Duration) -> Self {
-        let plain = |phase, done, total| Self {
-            phase,
+        let plain = |done, total| Self {
+            phase: phase(progress),
             done,
             total,
             details: String::new(),
             bytes: None,
         };
         match progress {
-            Progress::Negotiating { remote: None } => plain("Negotiating", 0, None),
+            Progress::Negotiating { remote: None } => plain(0, None),
             Progress::Negotiating {
                 remote: Some(remote),
             } => Self {
                 details: format!("server: {}", remote.action),
-                ..plain("Negotiating", remote.done, remote.total)
+                ..plain(remote.done, remote.total)
             },
             Progress::Receiving {
                 objects,
                 total,
                 bytes,
             } => {
-                let rate = output::rate(*bytes, elapsed);
-                let details = format!("{}, {}/s", output::bytes(*bytes), output::bytes(rate));
+                let mut details = output::bytes(*bytes);
+                if elapsed >= RATE_AFTER {
+                    let rate = output::bytes(output::rate(*bytes, elapsed));
+                    details.push_str(&format!(", {rate}/s"));
+                }
                 Self {
                     details,
                     bytes: Some(*bytes),
-                    ..plain("Receiving", *objects, Some(*total))
+                    ..plain(*objects, Some(*total))
                 }
             }
-            Progress::Indexing { done, total } => plain("Indexing", *done, Some(*total)),
-            Progress::Checkout { files, total } => plain("Checkout", *files, Some(*total)),
+            Progress::Indexing { done, total } => plain(*done, Some(*total)),
+            Progress::Checkout { files, total } => plain(*files, Some(*total)),
         }
     }
 
@@ -158,6 +173,7 @@ impl View {
             "done": self.done,
             "total": self.total,
             "bytes": self.bytes,
+            "details": self.details,
         })
     }
 }
