@@ -668,3 +668,19 @@ fn nobody_has_to_read_events() {
     assert_eq!(kept.len(), 64);
     assert_eq!(kept.last(), Some(&Event::PtoFired { count: 1000 }));
 }
+
+#[test]
+fn no_probe_of_the_path_size_takes_the_place_of_what_was_lost() {
+    let mut recovery = Recovery::new(&Config::default(), at(0));
+    for index in 0..10_u32 {
+        recovery.commit(at(0), Class::Reliable, 1200, index).unwrap();
+    }
+    // The first is lost, as three later ones arrived.
+    let arrived = std::iter::once(1..=9);
+    recovery.on_ack(at(50), 9, Duration::ZERO, arrived, |_| ()).unwrap();
+    recovery.on_timeout(at(100));
+    let (lost, _) = recovery.next_lost().unwrap();
+    assert_eq!(recovery.poll_mtu_probe(at(100)), None);
+    recovery.resend(at(100), lost, 1200).unwrap();
+    assert!(recovery.poll_mtu_probe(at(100)).is_some());
+}

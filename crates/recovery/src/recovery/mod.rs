@@ -67,6 +67,10 @@ pub struct Recovery<R> {
     probing_since: u64,
 }
 
+/// The least window in which a probe of the path's size is sent, in packets of the known size: itself, which is larger, and two at
+/// least for data beside it.
+const MTU_PROBE_WINDOW: u64 = 4;
+
 impl<R> Recovery<R> {
     /// The state at the start of a connection. Allocates nothing.
     #[must_use]
@@ -365,8 +369,10 @@ impl<R> Recovery<R> {
     /// bytes.
     pub fn poll_mtu_probe(&mut self, now: Instant) -> Option<u16> {
         let now = self.advance(now);
-        // A probe in times of loss would be judged wrongly.
-        let confirmed = self.rtt.samples() > 0 && self.pto.count() == 0;
+        // A probe in times of loss would be judged wrongly, and in a small window it would take the place of data.
+        let least = MTU_PROBE_WINDOW.saturating_mul(u64::from(self.mtu.current()));
+        let calm = self.pto.count() == 0 && self.log.queued() == 0;
+        let confirmed = self.rtt.samples() > 0 && calm && self.congestion_window() >= least;
         self.mtu.poll(now, confirmed)
     }
 
