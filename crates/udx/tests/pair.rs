@@ -152,6 +152,27 @@ fn an_ending_that_is_lost_many_times_arrives() {
     assert!(events.contains(&reset), "{events:?}");
 }
 
+/// V5: said blindly as long as the peer's kind is unknown, and surely from then on.
+#[test]
+fn an_ending_said_before_the_peer_is_known_arrives_after_all() {
+    let mut pair = Pair::new();
+    let (_, stream) = pair.dial();
+    pair.client().write(stream, &mut "x".into()).unwrap();
+    assert_eq!(pair.step_client(), 1);
+    let (there, id) = pair.accept_stream();
+    pair.cut = true;
+    pair.client().reset(stream, 9);
+    pair.run_for(4);
+    pair.cut = false;
+    // The only frame that the server ever sends on the stream, and soon after the last blind repetition.
+    let server = pair.server.connection_mut(there).unwrap();
+    server.write(id, &mut "y".into()).unwrap();
+    pair.run();
+    let reset = Event::Reset { id, code: 9 };
+    let events = pair.server_events();
+    assert!(events.contains(&reset), "{events:?}");
+}
+
 #[test]
 fn a_connection_opens_although_its_first_stream_was_given_up() {
     for lost in [false, true] {

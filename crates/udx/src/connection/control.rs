@@ -172,13 +172,19 @@ impl Connection {
 
     /// V5: a frame of a stream that is over: the peer may not know.
     pub(super) fn on_late_frame(&mut self, header: &Header) {
-        let now = self.clock.now;
         let (local, remote) = (header.destination_stream, header.source_stream);
         let said = self.owed.endings.iter_mut().find(|pending| {
             pending.ending.remote == remote || (local != 0 && pending.ending.local == local)
         });
-        // At most one per RTO: `next` says when.
-        if let Some(pending) = said.filter(|pending| pending.left == 0 && pending.next <= now) {
+        // At most one per RTO: `next` says when. Not forgotten until then, as the peer may not speak again.
+        if let Some(pending) = said {
+            pending.left = pending.left.max(1);
+        }
+    }
+
+    /// The peer turned out to acknowledge PINGs: what was said blindly until now is said once more, and surely.
+    pub(super) fn say_endings_surely(&mut self) {
+        for pending in &mut self.owed.endings {
             pending.left = 1;
         }
     }

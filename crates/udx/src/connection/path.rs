@@ -109,16 +109,18 @@ impl Path {
             self.received = self.received.saturating_add(bytes);
             return;
         }
-        let live = self.candidate.as_mut().filter(|candidate| {
-            candidate.remote == from
-                || now.saturating_duration_since(candidate.since) < CANDIDATE_LIFETIME
+        let known = self.candidate.as_mut().filter(|it| it.remote == from);
+        let (received, sent) = known.map_or((bytes, 0), |candidate| {
+            candidate.received = candidate.received.saturating_add(bytes);
+            (candidate.received, candidate.sent)
+        });
+        let live = self.candidate.as_ref().filter(|candidate| {
+            now.saturating_duration_since(candidate.since) < CANDIDATE_LIFETIME
         });
         match live {
-            Some(candidate) if candidate.remote == from => {
-                candidate.received = candidate.received.saturating_add(bytes);
-            }
             // One candidate at a time: whoever floods from many addresses moves nothing.
             Some(_) => {}
+            // Also the same one again, which still speaks from there: the challenges may have been lost.
             None => {
                 let nonce = self.nonces.draw();
                 self.candidate = Some(Candidate {
@@ -130,8 +132,8 @@ impl Path {
                         since: now,
                     },
                     since: now,
-                    received: bytes,
-                    sent: 0,
+                    received,
+                    sent,
                 });
             }
         }
@@ -349,6 +351,25 @@ mod tests {
         };
         assert_eq!(path.on_response(at(0), address(2), nonce), moved);
         assert_eq!(path.remote(), address(2));
+    }
+
+    #[test]
+    fn who_still_speaks_from_there_is_asked_again_after_five_seconds_of_losses() {
+        let mut path = Path::dialed(address(1), nonces());
+        path.on_datagram(at(0), address(2), 100);
+        let (_, first) = path.due_challenge(at(0), 43).unwrap();
+        path.on_challenge_sent(at(0), first, PTO);
+        path.on_sent(address(2), 300);
+        path.on_datagram(at(5000), address(2), 10);
+        assert_eq!(path.due_challenge(at(5000), 43), None, "V18 counts on");
+        path.on_datagram(at(5000), address(2), 10);
+        let (to, second) = path.due_challenge(at(5000), 43).unwrap();
+        assert_eq!(to, address(2));
+        let moved = Proven::Moved {
+            from: address(1),
+            to: address(2),
+        };
+        assert_eq!(path.on_response(at(5100), address(2), second), moved);
     }
 
     #[test]

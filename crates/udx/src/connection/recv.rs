@@ -107,6 +107,8 @@ impl Connection {
                 if !proven =>
             {
                 self.refuse(PeerMisbehaved::UnprovenAddress);
+                // The end of a stream that was not obeyed has to come again (V13).
+                outcome.refused |= !matches!(*frame, Frame::Ack(_));
             }
             Frame::Ack(ack) => self.on_ack(header, &ack),
             Frame::ResetStream { code } => self.on_reset(header, code, false),
@@ -448,6 +450,9 @@ impl Connection {
             return;
         }
         self.peer = peer;
+        if peer.rules().acknowledges_ping && !self.rules.acknowledges_ping {
+            self.say_endings_surely();
+        }
         self.rules = peer.rules();
         self.recovery.set_min_pto(self.rules.min_pto);
         self.recovery

@@ -53,6 +53,19 @@ struct Closed {
     expires: Instant,
     /// The peer spoke since the entry was put in order.
     renewed: bool,
+    /// A challenge that the peer asks, to be answered with the next sending.
+    challenge: Option<u64>,
+}
+
+/// A packet of a connection that is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Late {
+    pub(crate) from: SocketAddr,
+    pub(crate) bytes: u64,
+    /// It says CONNECTION_CLOSE.
+    pub(crate) closes: bool,
+    /// The PATH_CHALLENGE in it.
+    pub(crate) challenge: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +97,7 @@ impl ClosedList {
             last_answer: now,
             expires: now.saturating_add(memory),
             renewed: false,
+            challenge: None,
         };
         if let Some(at) = next_sending {
             self.due.insert((at, id));
@@ -100,20 +114,21 @@ impl ClosedList {
     /// A packet of a closed connection came. It is answered (D15) unless it says "close" itself:
     /// two closed sides must not answer each other for ever (R12).
     ///
-    /// The answer goes to where the packet came from: the peer may have moved, and nobody follows it any more.
-    pub(crate) fn on_packet(
-        &mut self,
-        now: Instant,
-        id: &ConnectionId,
-        from: SocketAddr,
-        bytes: u64,
-        closes: bool,
-    ) {
+    /// The answer goes to where the packet came from: the peer may have moved, and nobody follows it any more. If this side is
+    /// the one that moved, the peer asks where it is and believes no CONNECTION_CLOSE before the answer (V6): then that goes first.
+    pub(crate) fn on_packet(&mut self, now: Instant, id: &ConnectionId, packet: Late) {
+        let Late {
+            from,
+            bytes,
+            closes,
+            challenge,
+        } = packet;
         let Some(closed) = self.entries.get_mut(id) else {
             return;
         };
         closed.expires = closed.expires.max(now.saturating_add(MEMORY));
         closed.renewed = true;
+        closed.challenge = challenge.or(closed.challenge);
         let remains = &mut closed.remains;
         if remains.remote != from {
             // V18: nothing is known of that address but what just came from there.
@@ -160,7 +175,7 @@ impl ClosedList {
                 closed.next_sending = Some(next);
                 self.due.insert((next, id));
             }
-            let Some(len) = encode(&closed.remains, buffer) else {
+            let Some(len) = encode(&closed.remains, closed.challenge.take(), buffer) else {
                 continue;
             };
             let bytes = u64::try_from(len).unwrap_or(u64::MAX);
@@ -216,7 +231,7 @@ impl ClosedList {
     }
 }
 
-fn encode(remains: &Remains, buffer: &mut [u8]) -> Option<usize> {
+fn encode(remains: &Remains, challenge: Option<u64>, buffer: &mut [u8]) -> Option<usize> {
     let mut encoder = Encoder::new(buffer, remains.version);
     let header = Header {
         version: remains.version.wire(),
@@ -230,6 +245,9 @@ fn encode(remains: &Remains, buffer: &mut [u8]) -> Option<usize> {
     encoder.header(&header).ok()?;
     let reason = remains.reason.get(..MAX_REASON).unwrap_or(&remains.reason);
     let code = remains.tell?;
+    if let Some(nonce) = challenge {
+        encoder.frame(&Frame::PathResponse { nonce }).ok()?;
+    }
     encoder
         .frame(&Frame::ConnectionClose {
             code,
@@ -258,6 +276,15 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
+    fn late(port: u16, bytes: u64, closes: bool) -> Late {
+        Late {
+            from: from(port),
+            bytes,
+            closes,
+            challenge: None,
+        }
+    }
+
     fn remains(n: u64, tell: Option<u32>) -> Remains {
         Remains {
             local_id: id(n),
@@ -284,9 +311,9 @@ mod tests {
             assert!(list.poll_transmit(at(now), &mut buffer).is_none());
         }
         assert!(list.is_quiet());
-        list.on_packet(at(700), &id(1), from(1), 50, false);
+        list.on_packet(at(700), &id(1), late(1, 50, false));
         assert!(list.poll_transmit(at(700), &mut buffer).is_some());
-        list.on_packet(at(710), &id(1), from(1), 50, false);
+        list.on_packet(at(710), &id(1), late(1, 50, false));
         assert!(
             list.poll_transmit(at(710), &mut buffer).is_none(),
             "rate limited"
@@ -300,7 +327,7 @@ mod tests {
         let mut buffer = [0; 200];
         list.add(at(0), remains(1, Some(7)), 10);
         list.poll_transmit(at(0), &mut buffer).unwrap();
-        list.on_packet(at(100), &id(1), from(1), 50, true);
+        list.on_packet(at(100), &id(1), late(1, 50, true));
         assert!(list.is_quiet(), "the peer knows");
         assert!(list.poll_transmit(at(10_000), &mut buffer).is_none());
     }
@@ -329,7 +356,7 @@ mod tests {
             list.add(at(0), remains(n, Some(7)), 10);
         }
         for now in (0..100_000).step_by(2000) {
-            list.on_packet(at(now), &id(1), from(1), 50, false);
+            list.on_packet(at(now), &id(1), late(1, 50, false));
             list.expire(at(now));
         }
         let remembered = [1, 2, 3].map(|n| list.contains(&id(n)));
@@ -345,9 +372,28 @@ mod tests {
         let mut buffer = [0; 200];
         list.add(at(0), remains(1, Some(7)), 10);
         assert_eq!(list.poll_transmit(at(0), &mut buffer).unwrap().0, from(1));
-        list.on_packet(at(100), &id(1), from(2), 34, false);
+        list.on_packet(at(100), &id(1), late(2, 34, false));
         assert_eq!(list.poll_transmit(at(100), &mut buffer).unwrap().0, from(2));
-        list.on_packet(at(200), &id(1), from(3), 10, false);
+        list.on_packet(at(200), &id(1), late(3, 10, false));
         assert_eq!(list.poll_transmit(at(200), &mut buffer), None);
+    }
+
+    // V6
+    #[test]
+    fn a_challenge_is_answered_before_the_close() {
+        let mut list = ClosedList::default();
+        let mut buffer = [0; 200];
+        list.add(at(0), remains(1, Some(7)), 10);
+        list.poll_transmit(at(0), &mut buffer).unwrap();
+        let asks = Late {
+            challenge: Some(99),
+            ..late(1, 50, false)
+        };
+        list.on_packet(at(100), &id(1), asks);
+        let (_, len) = list.poll_transmit(at(100), &mut buffer).unwrap();
+        let packet = crate::wire::Packet::decode_as(&buffer[..len], crate::wire::Dialect::V3);
+        let frames: alloc::vec::Vec<_> = packet.unwrap().frames().collect();
+        assert_eq!(frames[0], Frame::PathResponse { nonce: 99 });
+        assert!(matches!(frames[1], Frame::ConnectionClose { code: 7, .. }));
     }
 }

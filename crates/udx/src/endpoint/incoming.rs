@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
+use super::closed::Late;
 use super::random::reset_token;
 use super::stateless::MAX_ANSWER;
 use super::{Ecn, Endpoint, Received, is_answerable};
@@ -90,12 +91,18 @@ impl Endpoint {
         self.closed.expire(now);
         if self.closed.contains(&destination) {
             self.stats.after_close = self.stats.after_close.saturating_add(1);
-            let closes = packet
-                .frames()
-                .any(|frame| matches!(frame, Frame::ConnectionClose { .. }));
-            let bytes = u64::try_from(datagram.len()).unwrap_or(0);
-            self.closed
-                .on_packet(now, &destination, from, bytes, closes);
+            let late = Late {
+                from,
+                bytes: u64::try_from(datagram.len()).unwrap_or(0),
+                closes: packet
+                    .frames()
+                    .any(|frame| matches!(frame, Frame::ConnectionClose { .. })),
+                challenge: packet.frames().find_map(|frame| match frame {
+                    Frame::PathChallenge { nonce } => Some(nonce),
+                    _ => None,
+                }),
+            };
+            self.closed.on_packet(now, &destination, late);
             return None;
         }
         if let reset @ Some(_) = self.stateless_reset(datagram) {
