@@ -1,2 +1,46 @@
 //! Deterministic network simulator in virtual time with invariant checks.
+//!
+//! Two engines run against each other over two modelled links ([`gapless_link`]). Time is a number that jumps from one happening
+//! to the next, so minutes pass in milliseconds and the same [`Scenario`] gives the same run, to the last packet. After every
+//! step the rules of the design are checked ([`Rule`]), by asking the engines ([`gapless_udx::Endpoint::check`]), by an observer
+//! that reads every packet on the wire, and by applications that know each byte they are to read.
+//!
+//! A run has two phases. First the path is as bad as the scenario says; then comes the calm, in which it delivers. In the calm,
+//! something has to happen within a stated time until everything is done: that is how a transport that fell silent for ever is
+//! told from one that waits.
+//!
+//! ```
+//! use gapless_lab::{Scenario, run, run_seed};
+//!
+//! // A seed is a scenario: path, applications, and how the engines are polled.
+//! let report = run_seed(7)?;
+//! // The same seed again is the same run.
+//! assert_eq!(run(&Scenario::from_seed(7))?.lasted, report.lasted);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod app;
+mod check;
+mod host;
+pub mod load;
+mod log;
+mod pattern;
+mod plan;
+mod report;
+mod scenario;
+mod seeds;
+mod spans;
+mod watch;
+mod world;
+
+pub use app::{ReadState, StreamOutcome, WriteState};
+pub use log::{Sink, describe};
+pub use plan::{
+    DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,
+    StreamPlan, Time, WriteEnd, WritePlan,
+};
+pub use report::{Failure, Report, Rule, Violation};
+pub use scenario::memory_bound;
+pub use seeds::{Summary, run_seed, run_seeds};
+pub use world::{run, run_logged};

@@ -1,0 +1,123 @@
+//! What is asked of an engine after each wake.
+
+use crate::host::{Departing, Host};
+use crate::plan::{HostPlan, Scenario};
+use crate::report::Rule;
+use crate::watch::Fault;
+use gapless_udx::wire::{Datagram, Frame};
+
+/// The checks of one engine and what they remember of it.
+pub(crate) struct Check {
+    memory_bound: usize,
+    check_every: u32,
+    wakes: u32,
+    in_flight_before: u64,
+    /// Probes that timeouts and the path's size have asked for so far, at most.
+    probes_before: u64,
+    /// Those of them that may still be underway out of the engine.
+    probes_left: u64,
+    most_memory: usize,
+}
+
+impl Check {
+    pub(crate) fn new(scenario: &Scenario, host: usize) -> Self {
+        let HostPlan { memory_bound, .. } = scenario.hosts[host];
+        Self {
+            memory_bound,
+            check_every: scenario.check_every.max(1),
+            wakes: 0,
+            in_flight_before: 0,
+            probes_before: 0,
+            probes_left: 0,
+            most_memory: 0,
+        }
+    }
+
+    pub(crate) fn most_memory(&self) -> usize {
+        self.most_memory
+    }
+
+    /// After a wake in which the host sent this.
+    pub(crate) fn after_wake(&mut self, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
+        self.check_in_flight(host, sent)?;
+        self.wakes = self.wakes.wrapping_add(1);
+        if self.wakes.is_multiple_of(self.check_every) {
+            self.check_books(host)?;
+        }
+        Ok(())
+    }
+
+    /// All of it, whatever `check_every` says.
+    pub(crate) fn check_books(&mut self, host: &Host) -> Result<(), Fault> {
+        host.endpoint
+            .check()
+            .map_err(|broken| (Rule::Books, broken.to_string()))?;
+        let memory = host.endpoint.memory();
+        self.most_memory = self.most_memory.max(memory);
+        if memory > self.memory_bound {
+            return Err((
+                Rule::Memory,
+                format!("{memory} bytes are held, {} are allowed", self.memory_bound),
+            ));
+        }
+        Ok(())
+    }
+
+    /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes excepted.
+    fn check_in_flight(&mut self, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
+        let connection = host
+            .app
+            .connection()
+            .and_then(|handle| host.endpoint.connection(handle));
+        let Some(connection) = connection else {
+            return Ok(());
+        };
+        let stats = connection.stats();
+        let before = std::mem::replace(&mut self.in_flight_before, stats.in_flight);
+        // RFC 9002 7.5: probes go whatever the congestion window says. A caller who fetches few datagrams at a time fetches
+        // the probes of one wake at the next.
+        let owed = PROBES_PER_TIMEOUT * stats.recovery.ptos;
+        let probes = owed - std::mem::replace(&mut self.probes_before, owed);
+        self.probes_left = (self.probes_left + probes).min(PROBES_LEFT_AT_MOST);
+        // Answers to challenges, resets and probes of the path's size have records too, and go at once. What rides along in the
+        // last packet that fits is not asked for. And a window smaller than a packet does not stop an idle sender.
+        let allowed = stats.congestion_window.max(before).max(stats.mtu.into())
+            + control_bytes(sent)
+            + RIDERS;
+        let excess = stats.in_flight.saturating_sub(allowed);
+        let used = excess.div_ceil(u64::from(stats.mtu.max(1)));
+        if used > self.probes_left {
+            return Err((
+                Rule::InFlight,
+                format!(
+                    "{} bytes are in flight, {before} were before, the congestion window is {}",
+                    stats.in_flight, stats.congestion_window
+                ),
+            ));
+        }
+        self.probes_left -= used;
+        Ok(())
+    }
+}
+
+/// Bytes of numbered packets that carry no piece of a stream.
+fn control_bytes(sent: &[Departing]) -> u64 {
+    let is_control = |datagram: &&Departing| match Datagram::decode(&datagram.payload) {
+        Ok(Datagram::Packet(packet)) => !packet
+            .frames()
+            .any(|frame| matches!(frame, Frame::Stream(_))),
+        _ => false,
+    };
+    let bytes = sent
+        .iter()
+        .filter(is_control)
+        .map(|datagram| datagram.payload.len() as u64);
+    bytes.sum()
+}
+
+/// An ACK of 32 ranges, MAX_DATA and MAX_STREAMS.
+const RIDERS: u64 = 12 + 5 * 32 + 14;
+/// RFC 9002 6.2.4: one or two.
+const PROBES_PER_TIMEOUT: u64 = 2;
+/// Of two timeouts.
+const PROBES_LEFT_AT_MOST: u64 = 4;

@@ -1,0 +1,263 @@
+//! One end: an engine, its application, and a caller with manners of its own.
+
+use crate::app::App;
+use crate::plan::{Manners, Scenario, Time};
+use crate::report::Rule;
+use crate::watch::Fault;
+use gapless_link::Random;
+use gapless_udx::{Ecn, Endpoint, Instant, Received};
+use std::net::SocketAddr;
+
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) app: App,
+    manners: Manners,
+    random: Random,
+    inbox: Vec<Arrived>,
+    wake_at: Option<Time>,
+    /// A host that vanished hears nothing and says nothing.
+    pub(crate) vanished: bool,
+    /// Rounds of work at the latest instant.
+    rounds_at: (Time, u32),
+}
+
+/// A datagram that reached a host.
+pub(crate) struct Arrived {
+    pub(crate) from: SocketAddr,
+    pub(crate) ecn: Option<Ecn>,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// A datagram that a host sends.
+pub(crate) struct Departing {
+    pub(crate) to: SocketAddr,
+    pub(crate) ecn: Option<Ecn>,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Host {
+    pub(crate) fn new(scenario: &Scenario, index: usize, address: SocketAddr) -> Self {
+        let plan = &scenario.hosts[index];
+        let mut seed = [0; 32];
+        Random::for_purpose(scenario.seed, 200 + index as u64).fill(&mut seed);
+        Self {
+            address,
+            endpoint: Endpoint::new(plan.config.clone(), seed),
+            app: App::new(scenario, index),
+            manners: plan.manners,
+            random: Random::for_purpose(scenario.seed, 300 + index as u64),
+            inbox: Vec::new(),
+            wake_at: Some(0),
+            vanished: false,
+            rounds_at: (0, 0),
+        }
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<Time> {
+        self.wake_at.filter(|_| !self.vanished)
+    }
+
+    /// Something outside happened: the host looks at `now` at the latest.
+    pub(crate) fn wake_by(&mut self, now: Time) {
+        self.wake_at = Some(self.wake_at.map_or(now, |at| at.min(now)));
+    }
+
+    pub(crate) fn arrive(&mut self, now: Time, datagram: Arrived) {
+        self.inbox.push(datagram);
+        let wait = self
+            .random
+            .below(self.manners.receive_wait.saturating_add(1));
+        self.wake_by(now.saturating_add(wait));
+    }
+
+    /// Lets the engine and the application do all they can at `now`. Datagrams to send are appended to `out`.
+    pub(crate) fn wake(
+        &mut self,
+        now: Time,
+        over: &[bool],
+        out: &mut Vec<Departing>,
+    ) -> Result<(), Fault> {
+        let mut batches = self.manners.batches;
+        let mut drained = true;
+        loop {
+            self.count_round(now)?;
+            let mut active = false;
+            if self.manners.application_first {
+                active |= self.act(now, over)?;
+            }
+            active |= !self.inbox.is_empty();
+            self.receive(now, &mut batches, out);
+            self.serve_timers(now);
+            active |= self.act(now, over)?;
+            let before = out.len();
+            drained &= self.transmit(now, &mut batches, out);
+            active |= out.len() > before;
+            // Sending makes events too: it may find out that a time has come.
+            active |= self.act(now, over)?;
+            if !active || !drained {
+                break;
+            }
+        }
+        if drained {
+            self.check_deadline(now)?;
+        }
+        self.plan_wake(now, drained);
+        Ok(())
+    }
+
+    fn act(&mut self, now: Time, over: &[bool]) -> Result<bool, Fault> {
+        self.app
+            .act(now, &mut self.endpoint, over)
+            .map_err(|complaint| (Rule::Delivery, complaint))
+    }
+
+    /// R8: what an engine does at one instant comes to an end.
+    fn count_round(&mut self, now: Time) -> Result<(), Fault> {
+        if self.rounds_at.0 != now {
+            self.rounds_at = (now, 0);
+        }
+        self.rounds_at.1 += 1;
+        if self.rounds_at.1 > MAX_ROUNDS_AT_ONCE {
+            let deadline = self.endpoint.next_deadline();
+            return Err((
+                Rule::Timers,
+                format!("no end of work at one instant; its deadline is {deadline:?}"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, now: Time, batches: &mut usize, out: &mut Vec<Departing>) {
+        let arrived = std::mem::take(&mut self.inbox);
+        let mut rest = &arrived[..];
+        let mut joined = Vec::new();
+        while let Some(first) = rest.first() {
+            let count = if self.manners.coalesce {
+                coalescible(rest)
+            } else {
+                1
+            };
+            let (now_handled, later) = rest.split_at(count);
+            rest = later;
+            joined.clear();
+            now_handled
+                .iter()
+                .for_each(|datagram| joined.extend_from_slice(&datagram.payload));
+            self.endpoint.handle(
+                Instant::from_nanos(now),
+                Received {
+                    from: first.from,
+                    ecn: first.ecn,
+                    segment_size: first.payload.len().max(1),
+                    data: &joined,
+                },
+            );
+            if self.manners.send_after_each {
+                self.transmit(now, batches, out);
+            }
+        }
+    }
+
+    fn serve_timers(&mut self, now: Time) {
+        let instant = Instant::from_nanos(now);
+        let is_due = self
+            .endpoint
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= instant);
+        if is_due || self.manners.early.is_some() {
+            self.endpoint.handle_timeout(instant);
+            if self.manners.twice {
+                self.endpoint.handle_timeout(instant);
+            }
+        }
+    }
+
+    /// True if the engine has nothing more to send.
+    fn transmit(&mut self, now: Time, batches: &mut usize, out: &mut Vec<Departing>) -> bool {
+        let instant = Instant::from_nanos(now);
+        let mut buffer = vec![0; self.manners.buffer];
+        while *batches > 0 {
+            let mut next = self.endpoint.poll_transmit(instant, &mut buffer);
+            if next.is_none() && self.manners.twice {
+                next = self.endpoint.poll_transmit(instant, &mut buffer);
+            }
+            let Some(transmit) = next else {
+                return true;
+            };
+            *batches -= 1;
+            let size = transmit.segment_size.max(1);
+            out.extend(
+                buffer[..transmit.len]
+                    .chunks(size)
+                    .map(|payload| Departing {
+                        to: transmit.to,
+                        ecn: transmit.ecn,
+                        payload: payload.to_vec(),
+                    }),
+            );
+        }
+        false
+    }
+
+    /// R9: with nothing to send, the deadline lies in the future.
+    fn check_deadline(&self, now: Time) -> Result<(), Fault> {
+        match self.endpoint.next_deadline() {
+            Some(deadline) if deadline.as_nanos() <= now => Err((
+                Rule::Timers,
+                format!(
+                    "nothing to send, and a deadline that is {} ns past",
+                    now - deadline.as_nanos()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn plan_wake(&mut self, now: Time, drained: bool) {
+        let manners = self.manners;
+        let late = self.random.below(manners.late.saturating_add(1));
+        let engine = self
+            .endpoint
+            .next_deadline()
+            .map(|deadline| deadline.as_nanos().max(now).saturating_add(late));
+        let early = manners
+            .early
+            .filter(|_| engine.is_some())
+            .map(|within| now.saturating_add(self.random.between(1, within)));
+        let rest = (!drained).then(|| {
+            now.saturating_add(1)
+                .saturating_add(self.random.below(manners.transmit_wait.saturating_add(1)))
+        });
+        self.wake_at = [engine, early, rest, self.app.next_wake(now)]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+}
+
+/// How many datagrams from the front are one receive with a segment size: equal in size, the last one may be shorter.
+fn coalescible(datagrams: &[Arrived]) -> usize {
+    let Some(first) = datagrams.first() else {
+        return 0;
+    };
+    let size = first.payload.len();
+    let like_first = |next: &&Arrived| next.from == first.from && next.ecn == first.ecn;
+    let equal = datagrams
+        .iter()
+        .take(MAX_COALESCED)
+        .take_while(like_first)
+        .take_while(|next| next.payload.len() == size)
+        .count();
+    let shorter = datagrams
+        .get(equal)
+        .filter(like_first)
+        .is_some_and(|last| equal < MAX_COALESCED && (1..size).contains(&last.payload.len()));
+    equal + usize::from(shorter)
+}
+
+/// What Linux joins at most in one receive.
+const MAX_COALESCED: usize = 64;
+/// Rounds of receiving, acting and sending at one instant. Each round moves something, at least one batch of datagrams or one
+/// event; nothing that an application of the lab does makes so many of them.
+const MAX_ROUNDS_AT_ONCE: u32 = 20_000;

@@ -1,0 +1,133 @@
+//! Many seeds at once.
+
+use crate::plan::{Scenario, Time};
+use crate::report::{Failure, Report, Rule, Violation};
+use crate::world::run;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What many runs came to.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// Those that broke a rule, lowest first.
+    pub failures: Vec<Failure>,
+    /// Virtual time of all runs.
+    pub lasted: Time,
+    /// Wakes of all hosts.
+    pub steps: u64,
+    /// Datagrams sent, and those that arrived.
+    pub datagrams: (u64, u64),
+    /// The longest time that a run stood still in its calm, and its seed.
+    pub longest_wait: (Time, u64),
+    /// Most bytes that an engine held, and the seed.
+    pub most_memory: (usize, u64),
+}
+
+/// Runs the seeds on as many threads as there are processors, and calls `progress` with each that is done.
+pub fn run_seeds(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Summary {
+    let next = AtomicU64::new(seeds.start);
+    let summary = Mutex::new(Summary::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    let result = run_seed(seed);
+                    if let Ok(mut summary) = summary.lock() {
+                        summary.add(seed, result);
+                    }
+                    progress(seed);
+                }
+            });
+        }
+    });
+    let mut summary = summary.into_inner().unwrap_or_default();
+    summary
+        .failures
+        .sort_unstable_by_key(|failure| failure.seed);
+    summary
+}
+
+/// Runs one seed with all its checks; where other polling may not change what is delivered, also that.
+///
+/// # Errors
+/// The first rule that was broken. A panic is one.
+pub fn run_seed(seed: u64) -> Result<Report, Failure> {
+    let whole = || {
+        let scenario = Scenario::from_seed(seed);
+        let report = run(&scenario)?;
+        if seed.is_multiple_of(POLLED_TWICE_EVERY) && scenario.ends_well() {
+            let other = run(&scenario.with_other_manners())?;
+            compare(&scenario, &report, &other)?;
+        }
+        Ok(report)
+    };
+    let result = catch_unwind(AssertUnwindSafe(whole)).unwrap_or_else(|panic| {
+        Err(Violation {
+            rule: Rule::Panic,
+            at: 0,
+            host: None,
+            detail: message_of(&*panic),
+        })
+    });
+    result.map_err(|violation| Failure { seed, violation })
+}
+
+/// Invariant 6: the streams that nobody ends early come to the same. Each byte read was the right one in both runs.
+fn compare(scenario: &Scenario, report: &Report, other: &Report) -> Result<(), Violation> {
+    for host in 0..2 {
+        let outcomes = report.outcomes[host].iter().zip(&other.outcomes[host]);
+        for (plan, (outcome, other)) in outcomes.enumerate() {
+            if outcome != other && !scenario.streams[plan].is_aborted() {
+                return Err(Violation {
+                    rule: Rule::Polling,
+                    at: report.lasted,
+                    host: Some(host),
+                    detail: format!(
+                        "stream {plan} came to {outcome:?}, polled otherwise to {other:?}"
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_string()
+}
+
+impl Summary {
+    fn add(&mut self, seed: u64, result: Result<Report, Failure>) {
+        self.seeds += 1;
+        let report = match result {
+            Ok(report) => report,
+            Err(failure) => {
+                self.failures.push(failure);
+                return;
+            }
+        };
+        self.lasted += report.lasted;
+        self.steps += report.steps;
+        for link in &report.links {
+            self.datagrams.0 += link.offered;
+            self.datagrams.1 += link.delivered;
+        }
+        self.longest_wait = self.longest_wait.max((report.longest_wait, seed));
+        let memory = report.memory.into_iter().max().unwrap_or(0);
+        self.most_memory = self.most_memory.max((memory, seed));
+    }
+}
+
+/// Every so many seeds are run a second time under other manners.
+const POLLED_TWICE_EVERY: u64 = 8;

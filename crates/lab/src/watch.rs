@@ -1,0 +1,524 @@
+//! An observer on the wire. It reads every packet that the engines send and holds it to what the sender may say, knowing nothing
+//! of the engines' insides.
+
+use crate::plan::Scenario;
+use crate::report::Rule;
+use crate::spans::{Pieces, Spans};
+use gapless_seq::Wire32;
+use gapless_udx::wire::{Ack, ConnectionId, Datagram, Frame, Packet, Stream, VERSION};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// A rule and how it was broken.
+pub(crate) type Fault = (Rule, String);
+
+/// What was said on the one connection of a run.
+pub(crate) struct Watch {
+    sides: [Side; 2],
+}
+
+/// What is known of one host.
+struct Side {
+    /// The IDs that its packets carry, destination and source, since the first one.
+    ids: Option<(ConnectionId, ConnectionId)>,
+    max_datagram: usize,
+    first_number: u64,
+    last_number: Option<u64>,
+    /// Numbers of the other side's packets that reached it.
+    received: Spans,
+    /// Highest of these.
+    highest_received: Option<u64>,
+    /// By its own ID of the stream: what it sent.
+    streams: HashMap<u32, StreamWatch>,
+    /// Bytes exchanged with each address, for the limit before an address is proven.
+    paths: HashMap<SocketAddr, PathWatch>,
+    /// The challenges it sent, by nonce, and where to.
+    challenges: HashMap<u64, SocketAddr>,
+}
+
+#[derive(Default)]
+struct StreamWatch {
+    pieces: Pieces,
+    final_size: Option<u64>,
+    /// Highest limit that the other side ever sent.
+    limit: Option<u64>,
+}
+
+#[derive(Default)]
+struct PathWatch {
+    received: u64,
+    sent: u64,
+    proven: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let side = |host: usize| {
+            let connection = &scenario.hosts[host].config.connection;
+            Side {
+                ids: None,
+                max_datagram: connection.max_datagram.into(),
+                first_number: connection.first_number,
+                last_number: None,
+                received: Spans::default(),
+                highest_received: None,
+                streams: HashMap::new(),
+                paths: HashMap::new(),
+                challenges: HashMap::new(),
+            }
+        };
+        Self {
+            sides: [side(0), side(1)],
+        }
+    }
+
+    /// A host sends a datagram.
+    pub(crate) fn sent(
+        &mut self,
+        host: usize,
+        to: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Fault> {
+        let packet = match Datagram::decode(datagram) {
+            Ok(Datagram::Packet(packet)) => packet,
+            other => return wire(format!("it sent what is not a packet: {other:?}")),
+        };
+        self.check_header(host, &packet, datagram.len())?;
+        self.check_amplification(host, to, datagram.len())?;
+        self.check_number(host, &packet)?;
+        for frame in packet.frames() {
+            let (own, other) = (
+                packet.header().source_stream,
+                packet.header().destination_stream,
+            );
+            match frame {
+                Frame::Stream(stream) => self.check_stream(host, own, &stream)?,
+                Frame::Ack(ack) => self.check_ack(host, &ack)?,
+                Frame::WindowUpdate { limit } => self.check_limit(host, other, limit)?,
+                Frame::PathChallenge { nonce } => {
+                    self.sides[host].challenges.insert(nonce, to);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A datagram reached a host, undamaged.
+    pub(crate) fn delivered(&mut self, host: usize, from: SocketAddr, datagram: &[u8]) {
+        let Ok(Datagram::Packet(packet)) = Datagram::decode(datagram) else {
+            return;
+        };
+        let side = &mut self.sides[host];
+        let path = side.paths.entry(from).or_default();
+        path.received += datagram.len() as u64;
+        for frame in packet.frames() {
+            // UDX 11: wherever it comes from, it was there that the challenge was read.
+            if let Frame::PathResponse { nonce } = frame
+                && let Some(asked) = side.challenges.get(&nonce)
+            {
+                side.paths.entry(*asked).or_default().proven = true;
+            }
+        }
+        if is_numbered(&packet) {
+            let expected = side.highest_received.unwrap_or(side.first_number);
+            let number = packet.header().number.expand(expected);
+            side.received.insert(number..number + 1);
+            side.highest_received = side.highest_received.max(Some(number));
+        }
+    }
+
+    fn check_header(&mut self, host: usize, packet: &Packet<'_>, len: usize) -> Result<(), Fault> {
+        let side = &mut self.sides[host];
+        let header = packet.header();
+        let ids = (header.destination, header.source);
+        if header.version != VERSION {
+            return wire(format!("a packet of version {}", header.version));
+        }
+        if *side.ids.get_or_insert(ids) != ids {
+            return wire("a packet with other connection IDs".into());
+        }
+        if len > side.max_datagram {
+            return wire(format!(
+                "a datagram of {len} bytes, {} are allowed",
+                side.max_datagram
+            ));
+        }
+        Ok(())
+    }
+
+    /// UDX 11: three times what came, until the address is proven. It binds the side that was dialed.
+    fn check_amplification(
+        &mut self,
+        host: usize,
+        to: SocketAddr,
+        len: usize,
+    ) -> Result<(), Fault> {
+        let path = self.sides[host].paths.entry(to).or_default();
+        path.sent += len as u64;
+        if host == 1 && !path.proven && path.sent > 3 * path.received {
+            return wire(format!(
+                "{} bytes went to an unproven address that sent {}",
+                path.sent, path.received
+            ));
+        }
+        Ok(())
+    }
+
+    /// UDX 3: each transmission takes a fresh number.
+    fn check_number(&mut self, host: usize, packet: &Packet<'_>) -> Result<(), Fault> {
+        if !is_numbered(packet) {
+            return Ok(());
+        }
+        let side = &mut self.sides[host];
+        let least = side.last_number.map_or(side.first_number, |last| last + 1);
+        let number = packet.header().number.expand(least);
+        if number < least {
+            return Err((
+                Rule::Books,
+                format!("the number {number} was used again, {least} is the next one"),
+            ));
+        }
+        side.last_number = Some(number);
+        Ok(())
+    }
+
+    fn check_stream(&mut self, host: usize, own: u32, stream: &Stream<'_>) -> Result<(), Fault> {
+        let watch = self.sides[host].streams.entry(own).or_default();
+        let range = stream.offset..stream.offset + stream.data.len() as u64;
+        let end = range.end;
+        let limit = watch.limit.unwrap_or(INITIAL_LIMIT).max(INITIAL_LIMIT);
+        if end > limit {
+            return Err((
+                Rule::InFlight,
+                format!("stream {own:x} reaches {end}, its limit is {limit}"),
+            ));
+        }
+        // V1: peers that reassemble by boundaries lose bytes when they change.
+        if !watch.pieces.take(range.clone()) {
+            return wire(format!(
+                "stream {own:x}: {range:?} has other boundaries than before"
+            ));
+        }
+        if stream.fin && watch.final_size.is_some_and(|size| size != end) {
+            return wire(format!(
+                "stream {own:x} ended at {:?} and now at {end}",
+                watch.final_size
+            ));
+        }
+        if stream.fin {
+            watch.final_size = Some(end);
+        }
+        if watch
+            .final_size
+            .is_some_and(|size| size < watch.pieces.end())
+        {
+            return wire(format!("stream {own:x} goes on behind its end"));
+        }
+        Ok(())
+    }
+
+    /// V13 and R3 from the other side: only what arrived is acknowledged.
+    fn check_ack(&mut self, host: usize, ack: &Ack<'_>) -> Result<(), Fault> {
+        let side = &self.sides[host];
+        let expected = side.highest_received.unwrap_or(side.first_number);
+        let largest = ack.largest.expand(expected);
+        for range in ack.ranges(largest) {
+            let (first, last) = (*range.start(), *range.end());
+            if !side.received.covers(first..last + 1) {
+                return Err((
+                    Rule::Acknowledgement,
+                    format!("it acknowledged {range:?}, not all of which reached it"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// R4: an advertised edge never moves left. `other` is the stream's ID at the side that may send so much.
+    fn check_limit(&mut self, host: usize, other: u32, limit: Wire32) -> Result<(), Fault> {
+        let watch = self.sides[1 - host].streams.entry(other).or_default();
+        let held = watch.limit.unwrap_or(0);
+        let limit = limit.expand(held.max(INITIAL_LIMIT));
+        if limit < held {
+            return Err((
+                Rule::Window,
+                format!("the limit of stream {other:x} went from {held} to {limit}"),
+            ));
+        }
+        watch.limit = Some(limit);
+        Ok(())
+    }
+}
+
+/// UDX 3: what takes a number.
+fn is_numbered(packet: &Packet<'_>) -> bool {
+    packet.frames().any(|frame| match frame {
+        Frame::Stream(stream) => stream.is_numbered(),
+        Frame::Ping => packet.header().number.raw() != 0,
+        _ => false,
+    })
+}
+
+fn wire<T>(detail: String) -> Result<T, Fault> {
+    Err((Rule::Wire, detail))
+}
+
+/// UDX 10.1: both sides begin with it in each direction.
+const INITIAL_LIMIT: u64 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::StreamPlan;
+    use gapless_link::Profile;
+    use gapless_udx::wire::{Encoder, ExtraRanges, Header, Version};
+
+    const STREAM: u32 = 0x8000_0001;
+    const PEER: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4001);
+
+    fn watch() -> Watch {
+        let scenario = Scenario::plain(1, &Profile::default(), vec![StreamPlan::bulk(10, 10)]);
+        let mut watch = Watch::new(&scenario);
+        // Enough for the acceptor to answer.
+        watch.sides[1].paths.entry(PEER).or_default().received = 1_000_000;
+        watch
+    }
+
+    fn packet(number: u32, frames: &[Frame<'_>]) -> Vec<u8> {
+        let mut buffer = vec![0; 2000];
+        let mut encoder = Encoder::new(&mut buffer, Version::V3);
+        let header = Header {
+            version: VERSION,
+            destination: ConnectionId::new(&[1; 8]).unwrap(),
+            source: ConnectionId::new(&[2; 8]).unwrap(),
+            number: number.into(),
+            destination_stream: STREAM,
+            source_stream: STREAM,
+        };
+        encoder.header(&header).unwrap();
+        for frame in frames {
+            encoder.frame(frame).unwrap();
+        }
+        let len = encoder.written();
+        buffer.truncate(len);
+        buffer
+    }
+
+    fn stream(offset: u64, len: usize) -> Frame<'static> {
+        let data = &[0; 1400][..len];
+        Frame::Stream(Stream {
+            syn: false,
+            fin: false,
+            offset,
+            data,
+        })
+    }
+
+    fn fin(offset: u64) -> Frame<'static> {
+        Frame::Stream(Stream {
+            syn: false,
+            fin: true,
+            offset,
+            data: &[],
+        })
+    }
+
+    fn ack(largest: u32, first: u32) -> Frame<'static> {
+        let extra = ExtraRanges::NONE;
+        Frame::Ack(Ack {
+            largest: largest.into(),
+            delay_ms: 0,
+            first,
+            extra,
+        })
+    }
+
+    /// The rule that the last packet breaks, after all others broke none. Each is a host that sends and what.
+    fn broken(packets: &[(usize, Vec<u8>)]) -> Option<Rule> {
+        let mut watch = watch();
+        let (last, before) = packets.split_last().unwrap();
+        for (host, packet) in before {
+            watch.sent(*host, PEER, packet).unwrap();
+            watch.delivered(1 - host, PEER, packet);
+        }
+        watch
+            .sent(last.0, PEER, &last.1)
+            .err()
+            .map(|(rule, _)| rule)
+    }
+
+    #[test]
+    fn a_number_used_twice_is_found() {
+        let again = |number| {
+            broken(&[
+                (0, packet(7, &[stream(0, 10)])),
+                (0, packet(number, &[stream(0, 10)])),
+            ])
+        };
+        assert_eq!(again(7), Some(Rule::Books));
+        assert_eq!(again(3), Some(Rule::Books));
+        assert_eq!(again(8), None);
+        assert_eq!(again(100), None);
+    }
+
+    #[test]
+    fn numbers_are_held_apart_from_the_headers_of_packets_without_one() {
+        let acknowledgement = packet(0, &[ack(7, 1)]);
+        let data = packet(7, &[stream(0, 10)]);
+        assert_eq!(
+            broken(&[(0, data.clone()), (1, data), (0, acknowledgement)]),
+            None
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_never_came_is_found() {
+        let data = || (0, packet(7, &[stream(0, 10)]));
+        assert_eq!(broken(&[data(), (1, packet(0, &[ack(7, 1)]))]), None);
+        for (largest, first) in [(8, 1), (7, 2), (8, 2), (6, 1)] {
+            let broken = broken(&[data(), (1, packet(0, &[ack(largest, first)]))]);
+            assert_eq!(
+                broken,
+                Some(Rule::Acknowledgement),
+                "{largest} down {first}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_boundaries_are_found() {
+        let then = |offset, len| {
+            let first = [
+                (0, packet(0, &[stream(0, 10)])),
+                (0, packet(1, &[stream(10, 10)])),
+            ];
+            broken(&[
+                first[0].clone(),
+                first[1].clone(),
+                (0, packet(2, &[stream(offset, len)])),
+            ])
+        };
+        assert_eq!(then(5, 10), Some(Rule::Wire));
+        assert_eq!(then(0, 20), Some(Rule::Wire));
+        assert_eq!(then(30, 5), Some(Rule::Wire));
+        assert_eq!(then(10, 10), None);
+        assert_eq!(then(12, 3), None);
+        assert_eq!(then(20, 5), None);
+    }
+
+    #[test]
+    fn data_beyond_a_limit_is_found_and_an_update_allows_it() {
+        let mut packets: Vec<(usize, Vec<u8>)> = (0..64)
+            .map(|index| (0, packet(index, &[stream(u64::from(index) * 1024, 1024)])))
+            .collect();
+        packets.push((0, packet(64, &[stream(65_536, 1)])));
+        assert_eq!(broken(&packets), Some(Rule::InFlight));
+        let update = packet(
+            0,
+            &[Frame::WindowUpdate {
+                limit: 65_537.into(),
+            }],
+        );
+        packets.insert(64, (1, update));
+        assert_eq!(broken(&packets), None);
+        packets.push((0, packet(65, &[stream(65_537, 1)])));
+        assert_eq!(broken(&packets), Some(Rule::InFlight));
+    }
+
+    #[test]
+    fn a_limit_that_moves_back_is_found() {
+        let update = |limit: u32| {
+            (
+                1,
+                packet(
+                    0,
+                    &[Frame::WindowUpdate {
+                        limit: limit.into(),
+                    }],
+                ),
+            )
+        };
+        assert_eq!(broken(&[update(100_000), update(100_000)]), None);
+        assert_eq!(
+            broken(&[update(100_000), update(99_999)]),
+            Some(Rule::Window)
+        );
+    }
+
+    #[test]
+    fn an_end_that_moves_is_found() {
+        let data = || (0, packet(0, &[stream(0, 10)]));
+        assert_eq!(
+            broken(&[
+                data(),
+                (0, packet(1, &[fin(10)])),
+                (0, packet(2, &[fin(10)]))
+            ]),
+            None
+        );
+        assert_eq!(
+            broken(&[data(), (0, packet(1, &[fin(9)]))]),
+            Some(Rule::Wire)
+        );
+        let behind = [
+            data(),
+            (0, packet(1, &[fin(10)])),
+            (0, packet(2, &[stream(10, 1)])),
+        ];
+        assert_eq!(broken(&behind), Some(Rule::Wire));
+    }
+
+    #[test]
+    fn amplification_is_found_until_the_address_is_proven() {
+        let mut watch = watch();
+        watch.sides[1].paths.clear();
+        let small = packet(0, &[Frame::Ping]);
+        watch.delivered(1, PEER, &small);
+        let large = packet(0, &[stream(0, 4 * small.len())]);
+        assert_eq!(watch.sent(1, PEER, &large).unwrap_err().0, Rule::Wire);
+        let response = |nonce| packet(0, &[Frame::PathResponse { nonce }]);
+        watch.delivered(1, PEER, &response(1));
+        assert!(watch.sent(1, PEER, &large).is_err(), "nobody asked");
+        let challenge = packet(0, &[Frame::PathChallenge { nonce: 2 }]);
+        watch.sides[1].paths.entry(PEER).or_default().sent = 0;
+        watch.sent(1, PEER, &challenge).unwrap();
+        watch.delivered(1, PEER, &response(2));
+        assert_eq!(
+            watch.sent(1, PEER, &packet(1, &[stream(0, 4 * small.len())])),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_is_no_packet_or_a_strange_one_is_found() {
+        assert_eq!(broken(&[(0, vec![1, 2, 3])]), Some(Rule::Wire));
+        let mut strange = packet(1, &[stream(0, 1)]);
+        strange[3] = 2;
+        assert_eq!(broken(&[(0, strange)]), Some(Rule::Wire));
+        let mut other_id = packet(1, &[stream(0, 1)]);
+        other_id[6] ^= 1;
+        assert_eq!(
+            broken(&[(0, packet(0, &[stream(0, 1)])), (0, other_id)]),
+            Some(Rule::Wire)
+        );
+    }
+
+    #[test]
+    fn numbers_may_wrap_on_the_wire() {
+        let mut scenario = Scenario::plain(1, &Profile::default(), vec![]);
+        for host in &mut scenario.hosts {
+            host.config.connection.first_number = (1 << 32) - 2;
+        }
+        let mut watch = Watch::new(&scenario);
+        for (index, number) in [u32::MAX - 1, u32::MAX, 0, 1].into_iter().enumerate() {
+            let data = packet(number, &[stream(index as u64, 1)]);
+            assert_eq!(watch.sent(0, PEER, &data), Ok(()));
+            watch.delivered(1, PEER, &data);
+        }
+        watch.sides[1].paths.entry(PEER).or_default().proven = true;
+        assert_eq!(watch.sent(1, PEER, &packet(0, &[ack(1, 4)])), Ok(()));
+        assert!(watch.sent(1, PEER, &packet(0, &[ack(1, 5)])).is_err());
+    }
+}

@@ -1,0 +1,527 @@
+//! The simulation: virtual time jumps from one happening to the next, and after each wake of a host all rules are checked.
+
+use crate::check::Check;
+use crate::host::{Arrived, Departing, Host};
+use crate::log::{Log, Sink, describe};
+use crate::plan::{Ending, SECOND, Scenario, Time};
+use crate::report::{Report, Rule, Seconds, Violation};
+use crate::watch::{Fault, Watch};
+use gapless_link::{Counters, Link};
+use gapless_udx::{CloseReason, Ecn, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Runs a scenario to its end.
+///
+/// # Errors
+/// The first rule that was broken.
+pub fn run(scenario: &Scenario) -> Result<Report, Violation> {
+    run_logged(scenario, None)
+}
+
+/// As [`run`], and every packet becomes a line for `sink`.
+///
+/// # Errors
+/// The first rule that was broken.
+pub fn run_logged(scenario: &Scenario, sink: Option<Sink<'_>>) -> Result<Report, Violation> {
+    World::new(scenario, Log::new(sink)).run()
+}
+
+struct World<'a, 'b> {
+    scenario: &'a Scenario,
+    now: Time,
+    hosts: [Host; 2],
+    checks: [Check; 2],
+    /// By the host that sends into it.
+    links: [Link<Ways>; 2],
+    watch: Watch,
+    log: Log<'b>,
+    moves_done: usize,
+    is_calm: bool,
+    /// Who closed the connection, and whether that was before the calm.
+    closed_by: Option<usize>,
+    ended_in_faults: bool,
+    /// By plan: over for both applications.
+    over: Vec<bool>,
+    streams_over: Option<Time>,
+    stage: Stage,
+    last_progress: (Time, u64),
+    longest_wait: Time,
+    steps: u64,
+}
+
+/// What travels along with a datagram.
+#[derive(Clone, Copy)]
+struct Ways {
+    from: SocketAddr,
+    to: SocketAddr,
+    ecn: Option<Ecn>,
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The streams are underway.
+    Streams,
+    /// One side ended the connection at this time; the other has to learn of it.
+    Ending(Time),
+    /// Both know since then; the engines have to forget the connection.
+    Draining(Time),
+    Done,
+}
+
+impl<'a, 'b> World<'a, 'b> {
+    fn new(scenario: &'a Scenario, log: Log<'b>) -> Self {
+        let host = |index| Host::new(scenario, index, address(index, 0));
+        let link = |index: usize| Link::new(&scenario.faults[index], index as u64);
+        Self {
+            scenario,
+            now: 0,
+            hosts: [host(0), host(1)],
+            checks: [Check::new(scenario, 0), Check::new(scenario, 1)],
+            links: [link(0), link(1)],
+            watch: Watch::new(scenario),
+            log,
+            moves_done: 0,
+            is_calm: false,
+            closed_by: None,
+            ended_in_faults: false,
+            over: vec![false; scenario.streams.len()],
+            streams_over: None,
+            stage: Stage::Streams,
+            last_progress: (0, 0),
+            longest_wait: 0,
+            steps: 0,
+        }
+    }
+
+    fn run(mut self) -> Result<Report, Violation> {
+        let remote = self.hosts[1].address;
+        let dialer = &mut self.hosts[0];
+        let dialed = dialer.app.dial(0, &mut dialer.endpoint, remote);
+        dialed.map_err(|complaint| self.violation(Some(0), (Rule::Delivery, complaint)))?;
+        while self.stage != Stage::Done {
+            let Some(next) = self.next_time() else {
+                let fault = (
+                    Rule::Progress,
+                    format!("nothing will ever happen again{}", self.describe()),
+                );
+                return Err(self.violation(None, fault));
+            };
+            self.now = self.now.max(next);
+            self.turn_events();
+            self.deliver();
+            self.wake_hosts()?;
+            self.advance()?;
+        }
+        Ok(self.report())
+    }
+
+    fn next_time(&self) -> Option<Time> {
+        let links = self.links.iter().filter_map(Link::next_delivery);
+        let hosts = self.hosts.iter().filter_map(Host::wake_at);
+        links.chain(hosts).chain(self.next_turn()).min()
+    }
+
+    /// The next thing that the scenario wants.
+    fn next_turn(&self) -> Option<Time> {
+        let calm = (!self.is_calm).then_some(self.scenario.calm_from);
+        let moves = self.scenario.moves.get(self.moves_done).copied();
+        let ending = match self.scenario.ending {
+            Ending::Abort { at, .. } | Ending::Vanish { at, .. } => Some(at),
+            Ending::Close { .. } => None,
+        };
+        let ending = ending.filter(|&at| at > self.now);
+        [calm, moves, ending].into_iter().flatten().min()
+    }
+
+    fn turn_events(&mut self) {
+        if !self.is_calm && self.scenario.calm_from <= self.now {
+            self.is_calm = true;
+            self.last_progress.0 = self.now;
+            for (link, profile) in self.links.iter_mut().zip(&self.scenario.calm) {
+                link.set_profile(profile);
+            }
+            self.log.line(self.now, || "the calm begins".into());
+        }
+        while self
+            .scenario
+            .moves
+            .get(self.moves_done)
+            .is_some_and(|&at| at <= self.now)
+        {
+            self.moves_done += 1;
+            self.hosts[0].address = address(0, self.moves_done as u16);
+            let address = self.hosts[0].address;
+            self.log
+                .line(self.now, || format!("the dialer is now at {address}"));
+        }
+        if self.stage == Stage::Streams {
+            match self.scenario.ending {
+                // Who has no connection yet closes it once it comes.
+                Ending::Abort { host, at }
+                    if at <= self.now && self.hosts[host].app.connection().is_some() =>
+                {
+                    self.close(host, 77);
+                }
+                Ending::Vanish { host, at } if at <= self.now => {
+                    self.hosts[host].vanished = true;
+                    self.stage = Stage::Ending(self.now);
+                    self.log
+                        .line(self.now, || format!("{} vanishes", NAMES[host]));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn close(&mut self, host: usize, code: u32) {
+        self.stage = Stage::Ending(self.now);
+        self.closed_by = Some(host);
+        self.ended_in_faults = !self.is_calm;
+        self.log.line(self.now, || {
+            format!("{} closes the connection", NAMES[host])
+        });
+        let host = &mut self.hosts[host];
+        if let Some(handle) = host.app.connection()
+            && let Some(connection) = host.endpoint.connection_mut(handle)
+        {
+            connection.close(Instant::from_nanos(self.now), code, b"the run ends");
+        }
+        host.wake_by(self.now);
+    }
+
+    fn deliver(&mut self) {
+        for sender in 0..2 {
+            while let Some(delivery) = self.links[sender].poll(self.now) {
+                let Ways { from, to, ecn } = delivery.tag;
+                let receiver = 1 - sender;
+                let host = &mut self.hosts[receiver];
+                let is_there = host.address == to && !host.vanished;
+                if self.log.is_on() {
+                    let what = if is_there {
+                        "receives"
+                    } else {
+                        "is not there to receive"
+                    };
+                    let damage = if delivery.damaged { "  [damaged]" } else { "" };
+                    let text = describe(&delivery.payload);
+                    self.log.line(self.now, || {
+                        format!("  {} {what:>8}  {text}{damage}", NAMES[receiver])
+                    });
+                }
+                if is_there {
+                    if !delivery.damaged {
+                        self.watch.delivered(receiver, from, &delivery.payload);
+                    }
+                    host.arrive(
+                        self.now,
+                        Arrived {
+                            from,
+                            ecn,
+                            payload: delivery.payload,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    fn wake_hosts(&mut self) -> Result<(), Violation> {
+        // Which of two that wake at one instant goes first must not matter: it changes from step to step.
+        let first = (self.steps % 2) as usize;
+        for index in [first, 1 - first] {
+            if self.hosts[index].wake_at().is_some_and(|at| at <= self.now) {
+                self.wake(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, index: usize) -> Result<(), Violation> {
+        self.steps += 1;
+        let mut departing = Vec::new();
+        let woken = self.hosts[index].wake(self.now, &self.over, &mut departing);
+        for datagram in &departing {
+            self.send(index, datagram)?;
+        }
+        let poisoned = self.scenario.is_poisoned();
+        match woken {
+            // Bytes that arrive damaged without a checksum are wrong bytes.
+            Err((Rule::Delivery, _)) if poisoned => self.stage = Stage::Done,
+            Err(fault) => return Err(self.violation(Some(index), fault)),
+            Ok(()) => {}
+        }
+        let checked = self.checks[index].after_wake(&self.hosts[index], &departing);
+        checked.map_err(|fault| self.violation(Some(index), fault))
+    }
+
+    fn send(&mut self, index: usize, datagram: &Departing) -> Result<(), Violation> {
+        let Departing {
+            to,
+            ecn,
+            ref payload,
+        } = *datagram;
+        if !self.scenario.is_poisoned() {
+            let seen = self.watch.sent(index, to, payload);
+            seen.map_err(|fault| {
+                let text = describe(payload);
+                self.log
+                    .line(self.now, || format!("{} sends  {text}", NAMES[index]));
+                self.violation(Some(index), fault)
+            })?;
+        }
+        let from = self.hosts[index].address;
+        let link = &mut self.links[index];
+        let before = *link.counters();
+        link.send(self.now, payload, Ways { from, to, ecn });
+        if self.log.is_on() {
+            let fate = fate(&before, link.counters());
+            self.log.line(self.now, || {
+                format!("{} sends  {}{fate}", NAMES[index], describe(payload))
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks at what was reached.
+    fn advance(&mut self) -> Result<(), Violation> {
+        self.note_what_is_over();
+        match self.stage {
+            Stage::Streams => self.advance_streams(),
+            Stage::Ending(since) => self.advance_ending(since),
+            Stage::Draining(since) => self.advance_draining(since),
+            Stage::Done => Ok(()),
+        }
+    }
+
+    fn note_what_is_over(&mut self) {
+        let mut changed = false;
+        for plan in 0..self.over.len() {
+            let over = self.hosts.iter().all(|host| host.app.is_over(plan));
+            changed |= over != self.over[plan];
+            self.over[plan] = over;
+        }
+        if changed {
+            self.hosts
+                .iter_mut()
+                .for_each(|host| host.wake_by(self.now));
+        }
+    }
+
+    fn advance_streams(&mut self) -> Result<(), Violation> {
+        let died = (0..2).find_map(|index| Some((index, self.hosts[index].app.closed()?.clone())));
+        if let Some((index, reason)) = died {
+            if self.scenario.is_poisoned() {
+                self.stage = Stage::Done;
+                return Ok(());
+            }
+            let detail = format!("the connection ended: {reason:?}{}", self.describe());
+            return Err(self.violation(Some(index), (Rule::Delivery, detail)));
+        }
+        self.check_progress()?;
+        if self.over.iter().all(|&over| over) && self.streams_over.is_none() {
+            self.streams_over = Some(self.now);
+        }
+        match self.scenario.ending {
+            Ending::Close { host } if self.streams_over.is_some() => {
+                // A dialer that gave up all it began may be alone with its connection.
+                let has_connection = self.hosts[host].app.connection().is_some();
+                self.close(if has_connection { host } else { 0 }, 0);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The liveness check: in the calm something happens often enough, as long as there is something to do.
+    fn check_progress(&mut self) -> Result<(), Violation> {
+        let progress = self.hosts.iter().map(|host| host.app.progress()).sum();
+        let waited = self.now.saturating_sub(self.last_progress.0);
+        if self.is_calm {
+            self.longest_wait = self.longest_wait.max(waited);
+        }
+        if progress != self.last_progress.1 {
+            self.last_progress = (self.now, progress);
+            return Ok(());
+        }
+        let has_to_go_on = matches!(self.scenario.ending, Ending::Close { .. });
+        if !self.is_calm || !has_to_go_on || waited <= self.scenario.patience {
+            return Ok(());
+        }
+        if self.scenario.is_poisoned() {
+            self.stage = Stage::Done;
+            return Ok(());
+        }
+        let detail = format!(
+            "nothing happened for {}{}",
+            Seconds(waited),
+            self.describe()
+        );
+        Err(self.violation(None, (Rule::Progress, detail)))
+    }
+
+    fn advance_ending(&mut self, since: Time) -> Result<(), Violation> {
+        let all_know = self.hosts.iter().all(|host| {
+            host.vanished || host.app.closed().is_some() || host.app.connection().is_none()
+        });
+        if all_know {
+            self.check_reasons()?;
+            self.stage = Stage::Draining(self.now);
+            for host in self.hosts.iter_mut().filter(|host| !host.vanished) {
+                if let Some(handle) = host.app.connection() {
+                    host.endpoint.release(handle);
+                }
+                host.wake_by(self.now);
+            }
+            return Ok(());
+        }
+        let idle = self
+            .scenario
+            .hosts
+            .each_ref()
+            .map(|host| host.config.connection.idle_timeout);
+        let bound = idle[0].max(idle[1]).as_nanos() as u64 + ENDING_SLACK;
+        if self.now - since > bound {
+            let detail = format!(
+                "one side never learned that the connection ended{}",
+                self.describe()
+            );
+            return Err(self.violation(None, (Rule::Delivery, detail)));
+        }
+        Ok(())
+    }
+
+    /// Both sides learned of the end; they also have to be told the right one.
+    fn check_reasons(&self) -> Result<(), Violation> {
+        if self.scenario.is_poisoned() {
+            return Ok(());
+        }
+        let vanishes = matches!(self.scenario.ending, Ending::Vanish { .. });
+        for (index, host) in self.hosts.iter().enumerate() {
+            let fits = match host.app.closed() {
+                None => true,
+                Some(CloseReason::Local { .. }) => self.closed_by == Some(index),
+                Some(CloseReason::Peer { .. }) => self.closed_by == Some(1 - index),
+                // A CONNECTION_CLOSE can be lost for good while the path is bad, and is not believed from a new address (V6).
+                Some(CloseReason::IdleTimeout | CloseReason::NoAnswer) => {
+                    vanishes
+                        || (self.closed_by == Some(1 - index)
+                            && (self.ended_in_faults || !self.scenario.moves.is_empty()))
+                }
+                Some(_) => false,
+            };
+            if !fits {
+                let detail = format!("the connection ended with {:?}", host.app.closed());
+                return Err(self.violation(Some(index), (Rule::Delivery, detail)));
+            }
+        }
+        Ok(())
+    }
+
+    fn advance_draining(&mut self, since: Time) -> Result<(), Violation> {
+        let all_idle = self
+            .hosts
+            .iter()
+            .all(|host| host.vanished || host.endpoint.is_idle());
+        if !all_idle {
+            if self.now - since > DRAINING_BOUND {
+                let detail = "a released connection is never forgotten".to_string();
+                return Err(self.violation(None, (Rule::Memory, detail)));
+            }
+            return Ok(());
+        }
+        for index in 0..2 {
+            let host = &self.hosts[index];
+            let held = host.endpoint.memory();
+            if held > IDLE_MEMORY && !host.vanished {
+                let detail = format!("{held} bytes are held without any connection");
+                return Err(self.violation(Some(index), (Rule::Memory, detail)));
+            }
+            let checked = self.checks[index].check_books(host);
+            checked.map_err(|fault| self.violation(Some(index), fault))?;
+        }
+        self.stage = Stage::Done;
+        Ok(())
+    }
+
+    fn violation(&self, host: Option<usize>, (rule, detail): Fault) -> Violation {
+        Violation {
+            rule,
+            at: self.now,
+            host,
+            detail,
+        }
+    }
+
+    /// What both sides are at, for messages.
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        for (host, name) in self.hosts.iter().zip(NAMES) {
+            text.push_str(&format!(
+                "\n  {name}: next wake {:?}",
+                host.wake_at().map(|at| Seconds(at).to_string())
+            ));
+            if let Some(connection) = host
+                .app
+                .connection()
+                .and_then(|handle| host.endpoint.connection(handle))
+            {
+                let blocked = connection.blocked_on(Instant::from_nanos(self.now));
+                text.push_str(&format!(", blocked on {blocked:?}"));
+            }
+            text.push_str(&host.app.describe());
+        }
+        text
+    }
+
+    fn report(self) -> Report {
+        let outcomes = self.hosts.each_ref().map(|host| {
+            (0..self.over.len())
+                .map(|plan| host.app.outcome(plan))
+                .collect()
+        });
+        Report {
+            lasted: self.now,
+            streams_over: self.streams_over,
+            longest_wait: self.longest_wait,
+            steps: self.steps,
+            links: self.links.each_ref().map(|link| *link.counters()),
+            memory: self.checks.each_ref().map(Check::most_memory),
+            outcomes,
+        }
+    }
+}
+
+/// Addresses set aside for documentation (RFC 5737). The port tells how often the host moved.
+fn address(host: usize, moves: u16) -> SocketAddr {
+    (Ipv4Addr::new(192, 0, 2, 1 + host as u8), 4001 + moves).into()
+}
+
+/// Why a datagram will not arrive, or arrives twice, told from what the link counted.
+fn fate(before: &Counters, after: &Counters) -> &'static str {
+    if after.lost > before.lost {
+        "  [lost]"
+    } else if after.blacked_out > before.blacked_out {
+        "  [lost: the path is down]"
+    } else if after.queue_dropped > before.queue_dropped {
+        "  [lost: the queue is full]"
+    } else if after.too_large > before.too_large {
+        "  [lost: too large]"
+    } else if after.corrupted > before.corrupted || after.truncated > before.truncated {
+        "  [damaged]"
+    } else if after.duplicated > before.duplicated {
+        "  [twice]"
+    } else if after.reordered > before.reordered {
+        "  [held back]"
+    } else {
+        ""
+    }
+}
+
+const NAMES: [&str; 2] = ["dialer  ", "acceptor"];
+/// Over the idle timeout, for the probe timeouts that count into it (UDX 7.5: three PTOs if that is longer).
+const ENDING_SLACK: Time = 10 * SECOND;
+/// A closed connection is remembered for 10 s or three PTOs (V3).
+const DRAINING_BOUND: Time = 60 * SECOND;
+/// What an endpoint without connections may hold: its tables keep the room they once had.
+const IDLE_MEMORY: usize = 64 * 1024;
