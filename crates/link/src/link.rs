@@ -2,6 +2,7 @@ use crate::profile::{HEADER_BYTES, Profile, Share};
 use crate::random::Random;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 /// One direction of a path: takes datagrams when they are sent, gives them when they arrive.
 ///
@@ -13,6 +14,8 @@ pub struct Link<T = ()> {
     profile: Profile,
     random: Random,
     in_burst: bool,
+    /// When chance was last asked.
+    last_chance: u64,
     /// When the bottleneck will have sent all that waits for it.
     busy_until: u64,
     /// No datagram that keeps the order arrives before this.
@@ -74,6 +77,7 @@ impl<T: Clone> Link<T> {
             random: Random::for_purpose(profile.seed, direction),
             profile: profile.clone(),
             in_burst: false,
+            last_chance: 0,
             busy_until: 0,
             order_floor: 0,
             underway: BinaryHeap::new(),
@@ -112,7 +116,7 @@ impl<T: Clone> Link<T> {
             self.counters.queue_dropped += 1;
             return;
         };
-        if self.chance_takes_it() {
+        if self.chance_takes_it(now) {
             self.counters.lost += 1;
             return;
         }
@@ -163,7 +167,7 @@ impl<T: Clone> Link<T> {
         Some(self.busy_until)
     }
 
-    fn chance_takes_it(&mut self) -> bool {
+    fn chance_takes_it(&mut self, now: u64) -> bool {
         let loss = self.profile.loss;
         let Some(burst) = self.profile.burst.filter(|_| loss != Share::ALL) else {
             return self.random.chance(loss);
@@ -173,7 +177,10 @@ impl<T: Clone> Link<T> {
         let lost = u64::from(loss.millionths());
         let delivered = u64::from(Share::ALL.millionths()) - lost;
         let burst = u64::from(burst.max(1));
-        self.in_burst = if self.in_burst {
+        let pause = now.saturating_sub(std::mem::replace(&mut self.last_chance, now));
+        self.in_burst = if pause > nanos(BURST_ENDS_AFTER) {
+            self.random.chance(loss)
+        } else if self.in_burst {
             self.random.below(burst) != 0
         } else {
             self.random.below(delivered * burst) < lost
@@ -295,10 +302,13 @@ impl<T> PartialEq for Underway<T> {
 
 impl<T> Eq for Underway<T> {}
 
-fn nanos(time: std::time::Duration) -> u64 {
+fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A burst is something that happens on the path, so it does not wait for a sender who pauses: after such a time, the next datagram
+/// is lost with the probability `loss` again. Fading and full queues last for tens of milliseconds.
+const BURST_ENDS_AFTER: Duration = Duration::from_millis(100);
 /// Bytes times this, divided by bits per second, are nanoseconds.
 const BITS_NANOS: u128 = 8 * 1_000_000_000;
 /// Bits flipped in a corrupted datagram. Real errors are few: more would only be found more easily.

@@ -38,7 +38,7 @@ pub struct Profile {
     /// Share of the datagrams that vanish.
     pub loss: Share,
     /// Mean length of a burst of losses in datagrams, from 1; `None`: each is lost on its own. With a burst of 1 no two losses
-    /// follow each other.
+    /// follow each other. A burst ends when nothing is sent for 100 ms: who backs off does not prolong it.
     pub burst: Option<u32>,
     /// Time each datagram travels.
     pub delay: Duration,

@@ -158,6 +158,24 @@ fn bursts_are_as_long_as_asked_for_and_the_share_stays() {
     }
 }
 
+#[test]
+fn a_burst_does_not_wait_for_a_sender_who_pauses() {
+    for gap in [MS, 101 * MS] {
+        let (deliveries, counters) = run("loss=10%,burst=20,seed=9", 50_000, 8, gap);
+        let share = share_of(counters.lost, counters.offered);
+        assert!((0.09..0.11).contains(&share), "{counters:?}");
+        let mean = mean_burst(&deliveries);
+        if gap == MS {
+            assert!((18.0..22.0).contains(&mean), "{mean}");
+        } else {
+            assert!(
+                (1.0..1.2).contains(&mean),
+                "as if each were lost on its own: {mean}"
+            );
+        }
+    }
+}
+
 fn mean_burst(deliveries: &[Delivery<u64>]) -> f64 {
     let missing: Vec<u64> = indices(deliveries)
         .windows(2)
