@@ -673,11 +673,15 @@ fn nobody_has_to_read_events() {
 fn no_probe_of_the_path_size_takes_the_place_of_what_was_lost() {
     let mut recovery = Recovery::new(&Config::default(), at(0));
     for index in 0..10_u32 {
-        recovery.commit(at(0), Class::Reliable, 1200, index).unwrap();
+        recovery
+            .commit(at(0), Class::Reliable, 1200, index)
+            .unwrap();
     }
     // The first is lost, as three later ones arrived.
     let arrived = std::iter::once(1..=9);
-    recovery.on_ack(at(50), 9, Duration::ZERO, arrived, |_| ()).unwrap();
+    recovery
+        .on_ack(at(50), 9, Duration::ZERO, arrived, |_| ())
+        .unwrap();
     recovery.on_timeout(at(100));
     let (lost, _) = recovery.next_lost().unwrap();
     assert_eq!(recovery.poll_mtu_probe(at(100)), None);

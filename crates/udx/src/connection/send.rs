@@ -92,7 +92,7 @@ impl Connection {
             // What may be sent to the address in use says nothing of this one.
             let room = buffer.len().min(usize::from(self.recovery.mtu()));
             let frames = [Frame::PathResponse { nonce }];
-            let len = self.write_frames(buffer, room, (0, 0), &frames)?;
+            let len = self.write_frames(buffer, room, (0, 0), &frames, false)?;
             return Some((to, len));
         }
         let now = self.clock.now;
@@ -102,7 +102,7 @@ impl Connection {
             .filter(|(to, _)| *to != remote)?;
         let room = buffer.len().min(usize::from(self.recovery.mtu()));
         let frames = [Frame::PathChallenge { nonce }];
-        let len = self.write_frames(buffer, room, (0, 0), &frames)?;
+        let len = self.write_frames(buffer, room, (0, 0), &frames, false)?;
         self.path.on_challenge_sent(now, nonce, self.recovery.pto());
         Some((to, len))
     }

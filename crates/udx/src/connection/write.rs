@@ -211,23 +211,7 @@ impl Connection {
         frames: &[Frame<'_>],
     ) -> Option<usize> {
         let room = self.allowed(buffer.len());
-        self.write_frames(buffer, room, ids, frames)
-    }
-
-    pub(super) fn write_frames(
-        &mut self,
-        buffer: &mut [u8],
-        room: usize,
-        ids: (u32, u32),
-        frames: &[Frame<'_>],
-    ) -> Option<usize> {
-        let (mut encoder, header_len) = self.body(buffer, room)?;
-        for frame in frames {
-            encoder.frame(frame).ok()?;
-        }
-        let len = header_len.saturating_add(encoder.written());
-        self.put_header(buffer, Unnumbered::WIRE, ids)
-            .then_some(len)
+        self.write_frames(buffer, room, ids, frames, false)
     }
 
     /// The same with an ACK, if one is due.
@@ -238,11 +222,23 @@ impl Connection {
         frames: &[Frame<'_>],
     ) -> Option<usize> {
         let room = self.allowed(buffer.len());
+        let acknowledges = self.acks.is_due(self.clock.now);
+        self.write_frames(buffer, room, ids, frames, acknowledges)
+    }
+
+    pub(super) fn write_frames(
+        &mut self,
+        buffer: &mut [u8],
+        room: usize,
+        ids: (u32, u32),
+        frames: &[Frame<'_>],
+        acknowledges: bool,
+    ) -> Option<usize> {
         let (mut encoder, header_len) = self.body(buffer, room)?;
         for frame in frames {
             encoder.frame(frame).ok()?;
         }
-        if self.acks.is_due(self.clock.now) {
+        if acknowledges {
             self.put_ack(&mut encoder);
         }
         let len = header_len.saturating_add(encoder.written());

@@ -7,7 +7,7 @@ use super::closed::Late;
 use super::random::reset_token;
 use super::stateless::MAX_ANSWER;
 use super::{Ecn, Endpoint, Received, is_answerable};
-use crate::connection::{Connection, Start};
+use crate::connection::Connection;
 use crate::endpoint::table::ConnectionHandle;
 use crate::wire::reset::{self, Token};
 use crate::wire::{
@@ -135,19 +135,8 @@ impl Endpoint {
             self.stats.refused = self.stats.refused.saturating_add(1);
             return None;
         }
-        let start = Start {
-            now: self.now,
-            local_id,
-            peer_id: packet.header().source,
-            remote: from,
-            seed: self.random.number(),
-            nonce_key: self.random.key(),
-            token: self
-                .config
-                .reset_secret
-                .as_ref()
-                .map(|secret| reset_token(secret, &local_id)),
-        };
+        let start = self.start(local_id, packet.header().source, from);
+        let limits = &self.config.limits;
         let connection = Connection::accept_from(start, Arc::clone(&self.shared), limits);
         let handle = self.table.insert(local_id, connection);
         self.backlog.push_back(handle);

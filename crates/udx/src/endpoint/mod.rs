@@ -189,22 +189,29 @@ impl Endpoint {
         }
         config.validate()?;
         let local_id = self.unused_id();
-        let start = Start {
-            now: self.now,
-            local_id,
-            peer_id: self.random.connection_id(),
-            remote,
-            seed: self.random.number(),
-            nonce_key: self.random.key(),
-            token: self
-                .config
-                .reset_secret
-                .as_ref()
-                .map(|secret| reset_token(secret, &local_id)),
-        };
+        let peer_id = self.random.connection_id();
+        let start = self.start(local_id, peer_id, remote);
         let connection = Connection::dial(start, config, &self.config.limits);
         self.stats.connections = self.stats.connections.saturating_add(1);
         Ok(self.table.insert(local_id, connection))
+    }
+
+    fn start(
+        &mut self,
+        local_id: ConnectionId,
+        peer_id: ConnectionId,
+        remote: SocketAddr,
+    ) -> Start {
+        let secret = self.config.reset_secret.as_ref();
+        Start {
+            now: self.now,
+            local_id,
+            peer_id,
+            remote,
+            seed: self.random.number(),
+            nonce_key: self.random.key(),
+            token: secret.map(|secret| reset_token(secret, &local_id)),
+        }
     }
 
     /// UDX 7.1: an ID that nothing is routed by.
