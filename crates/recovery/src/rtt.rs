@@ -79,9 +79,14 @@ impl Rtt {
         self.update_min(now, sample);
         // RFC 9002 5.3: the peer's delay is no part of the path. V16: delays of hundreds of milliseconds are
         // real, so the whole of it is subtracted; the minimum bounds what a peer can pretend.
-        let adjusted = sample
-            .saturating_sub(nanos(ack_delay))
-            .max(self.min_nanos());
+        // The first sample knows no minimum yet, and is often the one that waited: for an answer that was lost. Taken whole, it would
+        // make the timeout too long for many samples to come; too short a one costs a probe.
+        let floor = if self.samples == 0 {
+            GRANULARITY.min(sample)
+        } else {
+            self.min_nanos()
+        };
+        let adjusted = sample.saturating_sub(nanos(ack_delay)).max(floor);
         if self.samples == 0 {
             // RFC 6298 2.2.
             self.smoothed = adjusted;
@@ -200,11 +205,13 @@ mod tests {
     fn v16_the_true_delay_is_subtracted_down_to_the_minimum() {
         let mut rtt = Rtt::new(ms(100));
         rtt.sample(at(0), ms(40), ms(20));
-        assert_eq!(
-            rtt.smoothed(),
-            ms(40),
-            "the first minimum is the sample itself"
-        );
+        assert_eq!(rtt.smoothed(), ms(20), "from the first sample on");
+        assert_eq!(rtt.min(), Some(ms(40)), "the minimum is never guessed");
+        let mut rtt = Rtt::new(ms(100));
+        rtt.sample(at(0), ms(40), Duration::MAX);
+        assert_eq!(rtt.smoothed(), ms(1), "nor is there a path without time");
+        let mut rtt = Rtt::new(ms(100));
+        rtt.sample(at(0), ms(40), Duration::ZERO);
         rtt.sample(at(1), ms(440), ms(400));
         assert_eq!(
             rtt.smoothed(),
