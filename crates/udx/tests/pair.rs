@@ -152,6 +152,32 @@ fn an_ending_that_is_lost_many_times_arrives() {
     assert!(events.contains(&reset), "{events:?}");
 }
 
+#[test]
+fn a_doubled_stop_is_answered() {
+    let mut pair = Pair::new();
+    let (_, stream) = pair.dial();
+    pair.client().write(stream, &mut "x".into()).unwrap();
+    pair.run();
+    let (there, id) = pair.accept_stream();
+    pair.server.connection_mut(there).unwrap().stop(id, 9);
+    let mut buffer = [0; 1500];
+    let stop = pair.server.poll_transmit(pair.now, &mut buffer).unwrap();
+    for _ in 0..2 {
+        // Both arrive before the answer leaves.
+        let received = gapless_udx::Received {
+            from: support::server_address(),
+            ecn: None,
+            segment_size: stop.len,
+            data: &buffer[..stop.len],
+        };
+        pair.client.handle(pair.now, received);
+    }
+    pair.run();
+    let reset = Event::Reset { id, code: 9 };
+    let events = pair.server_events();
+    assert!(events.contains(&reset), "{events:?}");
+}
+
 /// V5: said blindly as long as the peer's kind is unknown, and surely from then on.
 #[test]
 fn an_ending_said_before_the_peer_is_known_arrives_after_all() {

@@ -70,9 +70,14 @@ impl Connection {
             Found::Finished if stop => return self.on_late_frame(header),
             _ => return,
         };
-        self.owed
-            .endings
-            .retain(|pending| pending.ending.local != id);
+        if stop {
+            // Said again: the answer may still wait, or may have been lost.
+            self.on_late_frame(header);
+        } else {
+            self.owed
+                .endings
+                .retain(|pending| pending.ending.local != id);
+        }
         let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
