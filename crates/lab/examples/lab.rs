@@ -99,11 +99,12 @@ fn print_summary(summary: &Summary, seconds: f64) {
 
 fn one_seed(seed: u64, log: bool) -> bool {
     let scenario = Scenario::from_seed(seed);
-    if log {
-        // The run that is compared to (other polling) has no log; the verdict below still covers it.
-        print_logged(&scenario);
+    let result = run_seed(seed);
+    if log && print_logged(&scenario) && result.is_err() {
+        // It is the other polling that fails.
+        print_logged(&scenario.with_other_manners());
     }
-    match run_seed(seed) {
+    match result {
         Ok(report) => {
             print_report(&report);
             true

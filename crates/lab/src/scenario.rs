@@ -31,12 +31,12 @@ impl Scenario {
         let streams = draw.streams();
         let moves = draw.moves(calm_from);
         let mut hosts = draw.hosts(&streams);
-        let mut patience = patience(&calm);
+        let mut patience = patience(&calm, &streams, 1);
         if !moves.is_empty() {
-            // Who moved and has nothing to say is found again by his keep-alive.
+            // Who moved and has nothing to say is found again by his keep-alive; who moved twice, once the address before is given up.
             let asks = draw.between(SECOND, 10 * SECOND);
             hosts[0].config.connection.keep_alive = Some(Duration::from_nanos(asks));
-            patience += asks;
+            patience += asks + CANDIDATE_LIFETIME;
         }
         Self {
             seed,
@@ -76,7 +76,7 @@ impl Scenario {
             seed,
             // The path never gets better: all has to come through as it is.
             calm: faults.clone(),
-            patience: patience(&faults),
+            patience: patience(&faults, &streams, 4),
             faults,
             calm_from: 0,
             hosts: [host.clone(), host],
@@ -101,10 +101,10 @@ fn calm(faults: &Profile) -> Profile {
 
 /// How long a run may stand still in the calm.
 ///
-/// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; the
-/// answer to that probe tells what was lost, and that is sent again. So two timeouts and some round trips do it; a third timeout
-/// covers the loss of the probe to a queue that is still full of what was sent before.
-fn patience(calm: &[Profile; 2]) -> Time {
+/// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; what
+/// answers the probe tells what was lost, and that is sent again within some round trips. Half a timeout more covers a probe that
+/// a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
+fn patience(calm: &[Profile; 2], streams: &[StreamPlan], timeouts: u64) -> Time {
     let way = |profile: &Profile| {
         let queue = profile.queue_bytes().zip(profile.rate);
         let waits = queue.map_or(0, |(bytes, rate)| {
@@ -113,7 +113,19 @@ fn patience(calm: &[Profile; 2]) -> Time {
         nanos(profile.delay) + nanos(profile.jitter) + waits
     };
     let round_trip = way(&calm[0]) + way(&calm[1]);
-    3 * (2 * SECOND).max(6 * round_trip) + 8 * round_trip
+    let timeout = (2 * SECOND).max(6 * round_trip);
+    timeouts * timeout + timeout / 2 + 8 * round_trip + longest_rest(streams)
+}
+
+/// The longest time for which an application does nothing by intention.
+fn longest_rest(streams: &[StreamPlan]) -> Time {
+    let directions = streams.iter().flat_map(|plan| [plan.there, plan.back]);
+    let rests = directions.flat_map(|direction| {
+        let DirectionPlan { write, read } = direction;
+        let pauses = [write.pause, read.pause].map(|pause| pause.map_or(0, |pause| pause.time));
+        pauses.into_iter().chain([write.finish_delay, read.delay])
+    });
+    rests.max().unwrap_or(0)
 }
 
 /// The arithmetic of [`Limits`], for one connection with so many streams.
@@ -129,6 +141,9 @@ pub fn memory_bound(limits: &Limits, streams: usize) -> usize {
         .saturating_add(limits.max_records.saturating_mul(PER_RECORD))
         .saturating_add(streams.saturating_mul(PER_STREAM))
 }
+
+/// An engine asks one new address at a time whether the peer is there, for so long (UDX 11).
+const CANDIDATE_LIFETIME: Time = 5 * SECOND;
 
 struct Draw(Random);
 
