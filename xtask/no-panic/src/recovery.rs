@@ -202,6 +202,7 @@ fn pass_time<R>(recovery: &mut Recovery<R>, now: Instant, sample: Duration) {
     recovery.on_rtt_sample(now, sample);
     recovery.set_min_pto(sample);
     recovery.set_ack_delay_share(4);
+    recovery.skip_number();
     recovery.on_path_change(now);
     recovery.abandon(|what| black_box(what as *const R as usize) == 0);
     while let Some(event) = recovery.poll_event() {
