@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+mod heap;
 mod impair;
 mod origins;
 pub(crate) mod recv;

@@ -2,6 +2,7 @@
 
 use super::driver::Driver;
 use super::endpoint::Endpoint;
+use super::heap::keep_some_free_memory;
 use super::impair::Impairment;
 use super::shared::{Options, Shared};
 use super::socket::Socket;
@@ -129,6 +130,7 @@ impl Builder {
             None => Handle::try_current().map_err(io::Error::other)?,
         };
         let _entered = runtime.enter();
+        keep_some_free_memory();
         let socket_buffer = self.socket_buffer.unwrap_or(SOCKET_BUFFER);
         let socket = Arc::new(Socket::new(socket, socket_buffer)?);
         let seed = match self.seed {
