@@ -325,6 +325,25 @@ fn an_idle_connection_takes_four_kibibytes() {
 }
 
 #[test]
+fn an_idle_connection_whose_streams_are_over_takes_four_kibibytes_too() {
+    let mut pair = Pair::new();
+    let (_, stream) = pair.dial();
+    let there = pair.transfer_both(stream, &pattern(1000));
+    pair.client().release_stream(stream);
+    let (handle, id) = there;
+    let server = pair.server.connection_mut(handle).unwrap();
+    server.release_stream(id);
+    pair.run_for(60);
+    assert_eq!(pair.client().stats().streams, 0);
+    let (client, server) = (pair.client.memory(), pair.server.memory());
+    println!("{client} and {server} bytes");
+    assert!(
+        client <= 4096 && server <= 4096,
+        "{client} and {server} bytes"
+    );
+}
+
+#[test]
 fn many_streams_share_a_connection() {
     let mut pair = Pair::new();
     let (_, first) = pair.dial();

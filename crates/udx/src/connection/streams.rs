@@ -36,7 +36,7 @@ const INITIAL_STREAM_LIMIT: u32 = 100;
 
 /// Runs of finished peer stream IDs that are remembered (V4). Peers count their IDs up, ours too, so
 /// a run covers all streams that were finished in order. 16 bytes each.
-const TOMBSTONES: usize = 64;
+const TOMBSTONES: usize = 44;
 
 /// FINs of streams that do not exist yet which are kept (V12, D22).
 const MAX_EARLY_FINS: usize = 64;

@@ -221,7 +221,7 @@ impl Pair {
     }
 
     /// Sends `data` both ways on the stream, ends both directions and checks what arrives.
-    pub fn transfer_both(&mut self, stream: StreamId, data: &[u8]) {
+    pub fn transfer_both(&mut self, stream: StreamId, data: &[u8]) -> (ConnectionHandle, StreamId) {
         let mut out = bytes::Bytes::copy_from_slice(data);
         let mut back = out.clone();
         let (mut at_server, mut at_client) = (Vec::new(), Vec::new());
@@ -265,6 +265,7 @@ impl Pair {
             data.len()
         );
         self.run();
+        there.unwrap()
     }
 
     fn run_some(&mut self) {
