@@ -95,6 +95,8 @@ pub enum BlockedOn {
     PeerConnectionWindow,
     /// The pacer, which spreads packets over the round trip.
     Pacer,
+    /// The next round trip: the peer is handed only so many new streams in one (D12, V11).
+    StreamOpening,
     /// The first answer of the peer: no more is sent before it (D23).
     FirstAnswer,
     /// Proof of the peer's address (V18).
@@ -155,7 +157,9 @@ impl Connection {
         if self.data_allowance() < u64::from(bytes) {
             return BlockedOn::PathValidation;
         }
+        let paced = self.clock.paced_until.is_some_and(|at| at > now);
         match self.recovery.may_send(now, u32::from(bytes)) {
+            Permission::Now if paced => return BlockedOn::Pacer,
             Permission::Congestion => return BlockedOn::CongestionWindow,
             Permission::Pacer(_) => return BlockedOn::Pacer,
             Permission::LogFull => return BlockedOn::SentLog,
@@ -167,6 +171,8 @@ impl Connection {
             BlockedOn::FirstAnswer
         } else if self.is_data_blocked(u64::from(bytes)) {
             BlockedOn::PeerConnectionWindow
+        } else if self.clock.opening_until.is_some_and(|at| at > now) {
+            BlockedOn::StreamOpening
         } else {
             BlockedOn::Nothing
         }
