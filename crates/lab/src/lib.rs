@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod bounds;
 mod check;
 mod host;
 pub mod load;

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub ending: Ending,
     /// In the calm, something has to happen at least this often until all is done.
     pub patience: Time,
+    /// All streams have to be over this long after the calm began.
+    pub finish_within: Time,
     /// The engines check themselves after every so many steps (1: after each), because that takes time.
     pub check_every: u32,
 }

@@ -2,6 +2,7 @@
 //! of those ranges more often than chance would give them.
 
 use crate::app::NAME_BYTES;
+use crate::bounds;
 use crate::plan::{
     DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,
     StreamPlan, Time, WriteEnd, WritePlan,
@@ -27,20 +28,29 @@ impl Scenario {
             faults.iter_mut().for_each(|profile| draw.poison(profile));
             back.checksum = false;
         }
-        let calm = faults.each_ref().map(calm);
+        let mut calm = faults.each_ref().map(calm);
+        if draw.one_in(12) {
+            // Another route, on which large packets vanish without a word (RFC 8899: a black hole).
+            let mtu = draw.between(LEAST_MTU, 1500) as u16;
+            for profile in &mut calm {
+                profile.mtu = Some(profile.mtu.map_or(mtu, |before| before.min(mtu)));
+            }
+        }
         let streams = draw.streams();
         let moves = draw.moves(calm_from);
         let mut hosts = draw.hosts(&streams);
-        let mut patience = patience(&calm, &streams, 1);
+        let mut patience = bounds::patience(&calm, &streams, 1);
         if !moves.is_empty() {
             // Who moved and has nothing to say is found again by his keep-alive; who moved twice, once the address before is given up.
             let asks = draw.between(SECOND, 10 * SECOND);
             hosts[0].config.connection.keep_alive = Some(Duration::from_nanos(asks));
             patience += asks + CANDIDATE_LIFETIME;
         }
+        let transfer = bounds::transfer(&calm, &streams, &hosts);
         Self {
             seed,
             patience,
+            finish_within: patience + transfer,
             faults,
             calm_from,
             calm,
@@ -76,7 +86,8 @@ impl Scenario {
             seed,
             // The path never gets better: all has to come through as it is.
             calm: faults.clone(),
-            patience: patience(&faults, &streams, 4),
+            patience: bounds::patience(&faults, &streams, 4),
+            finish_within: Time::MAX,
             faults,
             calm_from: 0,
             hosts: [host.clone(), host],
@@ -99,35 +110,6 @@ fn calm(faults: &Profile) -> Profile {
     }
 }
 
-/// How long a run may stand still in the calm.
-///
-/// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; what
-/// answers the probe tells what was lost, and that is sent again within some round trips. Half a timeout more covers a probe that
-/// a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
-fn patience(calm: &[Profile; 2], streams: &[StreamPlan], timeouts: u64) -> Time {
-    let way = |profile: &Profile| {
-        let queue = profile.queue_bytes().zip(profile.rate);
-        let waits = queue.map_or(0, |(bytes, rate)| {
-            bytes.saturating_mul(8 * SECOND) / rate.max(1)
-        });
-        nanos(profile.delay) + nanos(profile.jitter) + waits
-    };
-    let round_trip = way(&calm[0]) + way(&calm[1]);
-    let timeout = (2 * SECOND).max(6 * round_trip);
-    timeouts * timeout + timeout / 2 + 8 * round_trip + longest_rest(streams)
-}
-
-/// The longest time for which an application does nothing by intention.
-fn longest_rest(streams: &[StreamPlan]) -> Time {
-    let directions = streams.iter().flat_map(|plan| [plan.there, plan.back]);
-    let rests = directions.flat_map(|direction| {
-        let DirectionPlan { write, read } = direction;
-        let pauses = [write.pause, read.pause].map(|pause| pause.map_or(0, |pause| pause.time));
-        pauses.into_iter().chain([write.finish_delay, read.delay])
-    });
-    rests.max().unwrap_or(0)
-}
-
 /// The arithmetic of [`Limits`], for one connection with so many streams.
 pub fn memory_bound(limits: &Limits, streams: usize) -> usize {
     const BASE: usize = 512 * 1024;
@@ -142,6 +124,8 @@ pub fn memory_bound(limits: &Limits, streams: usize) -> usize {
         .saturating_add(streams.saturating_mul(PER_STREAM))
 }
 
+/// What every datagram may be from the beginning: 1200 bytes and their headers.
+const LEAST_MTU: u64 = 1228;
 /// An engine asks one new address at a time whether the peer is there, for so long (UDX 11).
 const CANDIDATE_LIFETIME: Time = 5 * SECOND;
 
@@ -234,10 +218,9 @@ impl Draw {
         }
     }
 
-    /// Never below what every datagram may be from the beginning: 1200 bytes and their headers.
     fn mtu(&mut self) -> Option<u16> {
         match self.0.below(3) {
-            0 => Some(self.between(1228, 1500) as u16),
+            0 => Some(self.between(LEAST_MTU, 1500) as u16),
             _ => None,
         }
     }
@@ -419,7 +402,7 @@ impl Draw {
         if self.one_in(2) {
             limits.receive_growth = self.scaled(1, 1 << 20);
         }
-        if self.one_in(4) {
+        if self.one_in(2) {
             // Not below what the protocol promises to a peer that was not told otherwise (UDX 8.5).
             limits.max_streams = 128;
         }
@@ -476,8 +459,4 @@ impl Draw {
             _ => Ending::Close { host },
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -345,6 +345,15 @@ impl<'a, 'b> World<'a, 'b> {
             return Ok(());
         }
         self.longest_wait = self.longest_wait.max(waited);
+        let took = self.now.saturating_sub(self.scenario.calm_from);
+        if took > self.scenario.finish_within && !self.scenario.is_poisoned() {
+            let detail = format!(
+                "not over {} into the calm{}",
+                Seconds(took),
+                self.describe()
+            );
+            return Err(self.violation(None, (Rule::Progress, detail)));
+        }
         if waited <= self.scenario.patience {
             return Ok(());
         }

@@ -1,0 +1,102 @@
+//! How long the calm may take: stated from the path, the applications and the callers' manners, before the run.
+
+use crate::plan::{HostPlan, MS, SECOND, StreamPlan, Time, WritePlan};
+use gapless_link::Profile;
+use std::time::Duration;
+
+/// How long a run may stand still in the calm.
+///
+/// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; what
+/// answers the probe tells what was lost, and that is sent again within some round trips. Half a timeout more covers a probe that
+/// a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
+pub(crate) fn patience(calm: &[Profile; 2], streams: &[StreamPlan], timeouts: u64) -> Time {
+    let round_trip = round_trip(calm);
+    let timeout = (2 * SECOND).max(6 * round_trip);
+    timeouts * timeout + timeout / 2 + 8 * round_trip + longest_rest(streams)
+}
+
+/// How long all streams may take one after the other, if no window is ever larger than two packets: nobody who repairs losses as
+/// they are told is slower than that.
+pub(crate) fn transfer(calm: &[Profile; 2], streams: &[StreamPlan], hosts: &[HostPlan; 2]) -> Time {
+    let manners = hosts.each_ref().map(|host| host.manners);
+    let waits: Time = manners
+        .iter()
+        .map(|it| it.receive_wait + it.late + it.transmit_wait)
+        .sum();
+    let round_trip = round_trip(calm) + waits + MAX_ACK_DELAY;
+    let rate = calm
+        .iter()
+        .filter_map(|profile| profile.rate)
+        .min()
+        .unwrap_or(u64::MAX);
+    let per_packet = manners.iter().map(|it| it.transmit_wait).max().unwrap_or(0)
+        + PACKET * 8 * SECOND / rate.max(1);
+    let of_stream = |plan: &StreamPlan| {
+        let directions = [plan.there, plan.back];
+        let packets: u64 = directions
+            .iter()
+            .map(|it| it.write.bytes / PACKET + 2)
+            .sum();
+        let turns: u64 = directions.iter().map(|it| turns(&it.write)).sum();
+        packets * per_packet + (packets / 2 + turns + OPENING_AND_ENDING) * round_trip + rests(plan)
+    };
+    streams.iter().map(of_stream).sum()
+}
+
+/// With what its queues add when they are full.
+fn round_trip(calm: &[Profile; 2]) -> Time {
+    let way = |profile: &Profile| {
+        let queue = profile.queue_bytes().zip(profile.rate);
+        let waits = queue.map_or(0, |(bytes, rate)| {
+            bytes.saturating_mul(8 * SECOND) / rate.max(1)
+        });
+        nanos(profile.delay) + nanos(profile.jitter) + waits
+    };
+    way(&calm[0]) + way(&calm[1])
+}
+
+/// The longest time for which an application does nothing by intention.
+fn longest_rest(streams: &[StreamPlan]) -> Time {
+    let directions = streams.iter().flat_map(|plan| [plan.there, plan.back]);
+    let rests = directions.flat_map(|direction| {
+        let pauses = [direction.write.pause, direction.read.pause];
+        let pauses = pauses.map(|pause| pause.map_or(0, |pause| pause.time));
+        pauses
+            .into_iter()
+            .chain([direction.write.finish_delay, direction.read.delay])
+    });
+    rests.max().unwrap_or(0)
+}
+
+/// All rests of a stream's applications.
+fn rests(plan: &StreamPlan) -> Time {
+    let of_direction = |direction: &crate::plan::DirectionPlan| {
+        let pauses = [direction.write.pause, direction.read.pause]
+            .into_iter()
+            .flatten();
+        let pauses: Time = pauses
+            .map(|pause| (direction.write.bytes / pause.every.max(1) + 1) * pause.time)
+            .sum();
+        pauses + direction.write.finish_delay + direction.read.delay
+    };
+    [plan.there, plan.back].iter().map(of_direction).sum()
+}
+
+/// Round trips of a writer who waits for an answer to each message.
+fn turns(write: &WritePlan) -> u64 {
+    match write.lead {
+        Some(lead) if lead > 0 => write.bytes / lead + 1,
+        _ => 0,
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Bytes of a stream in one packet, at the least.
+const PACKET: u64 = 1100;
+/// UDX 4.2: 25 ms.
+const MAX_ACK_DELAY: Time = 25 * MS;
+/// Round trips of each stream besides: until it is known, and until its end and its last acknowledgement are.
+const OPENING_AND_ENDING: u64 = 3;
