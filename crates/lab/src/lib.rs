@@ -27,6 +27,7 @@ mod host;
 pub mod load;
 mod log;
 mod pattern;
+pub mod peers;
 mod plan;
 mod report;
 mod scenario;

@@ -1,0 +1,4 @@
+//! The models of other implementations, against what the real ones are known to write.
+
+mod vectors;
+mod wire;
