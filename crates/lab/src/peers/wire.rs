@@ -248,7 +248,14 @@ fn put_frame(out: &mut Vec<u8>, frame: &Frame, version: u32, numbering: Numberin
             offset,
             data,
         } => {
-            out.push(u8::from(*fin) * FIN | u8::from(*syn) * SYN);
+            let flags = [(*fin, FIN), (*syn, SYN)];
+            out.push(
+                flags
+                    .iter()
+                    .filter(|(is_set, _)| *is_set)
+                    .map(|(_, bit)| bit)
+                    .sum(),
+            );
             if version != VERSION_2 {
                 out.extend_from_slice(&offset.to_be_bytes());
             }
