@@ -1,11 +1,14 @@
 //! What the application may set.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use gapless_recovery::Algorithm;
 
 use crate::error::ConnectError;
 use crate::limits::Limits;
+use crate::wire::Version;
 
 /// Settings of an [`Endpoint`](crate::Endpoint).
 #[derive(Clone, Debug)]
@@ -17,6 +20,9 @@ pub struct EndpointConfig {
     pub connection: ConnectionConfig,
     /// Whether packets of unknown connections may open one.
     pub accept: bool,
+    /// The wire versions in which a connection may be opened from outside: an accepted connection has the
+    /// version of its first packet (UDX 13). What comes in another one is told these.
+    pub accept_versions: Vec<Version>,
     /// With a secret, peers are told how to recognise that this endpoint lost its state, and
     /// are told so after a restart with the same secret (UDX 14).
     pub reset_secret: Option<[u8; 32]>,
@@ -28,14 +34,33 @@ impl Default for EndpointConfig {
             limits: Limits::default(),
             connection: ConnectionConfig::default(),
             accept: true,
+            accept_versions: vec![Version::V3],
             reset_secret: None,
         }
+    }
+}
+
+/// In which wire version a dialer speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum VersionChoice {
+    /// It asks: its first packet carries no data and opens the connection in either version, and the peer's
+    /// first answer tells which one it is (UDX 13). Costs one round trip before the first data.
+    Discover,
+    /// This one and no other. The first packet carries data.
+    Only(Version),
+}
+
+impl Default for VersionChoice {
+    fn default() -> Self {
+        VersionChoice::Only(Version::V3)
     }
 }
 
 /// Settings of one connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
+    /// The wire version of a dialed connection; an accepted one has the version of its first packet.
+    pub version: VersionChoice,
     /// Without any packet from the peer for this long, or for three PTOs if that is longer, the
     /// connection is over (UDX 7.5: 30 s in every implementation).
     pub idle_timeout: Duration,
@@ -72,6 +97,7 @@ pub struct ConnectionConfig {
 impl Default for ConnectionConfig {
     fn default() -> Self {
         ConnectionConfig {
+            version: VersionChoice::default(),
             idle_timeout: Duration::from_secs(30),
             keep_alive: Some(Duration::from_secs(10)),
             dial_timeout: Duration::from_secs(30),

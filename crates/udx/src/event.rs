@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::StreamId;
 use crate::error::PeerMisbehaved;
+use crate::wire::Version;
 
 /// Something the application may want to act on.
 ///
@@ -17,6 +18,8 @@ pub enum Event {
     Incoming,
     /// The first valid packet came from the peer of a dialed connection.
     Connected,
+    /// A dialer that did not know its peer's wire version learned it; comes once, with the first valid packet.
+    Version(Version),
     /// The peer opened a stream: `Connection::accept` hands it out.
     StreamOpened,
     /// A stream can be opened again after `OpenError::Limit`.

@@ -67,7 +67,7 @@ mod peer;
 mod stream;
 pub mod wire;
 
-pub use config::{ConnectionConfig, EndpointConfig};
+pub use config::{ConnectionConfig, EndpointConfig, VersionChoice};
 pub use connection::{BlockedOn, Connection, Side, Stats, StreamId};
 pub use endpoint::{ConnectionHandle, Ecn, Endpoint, EndpointStats, Received, Transmit};
 pub use error::{
@@ -76,5 +76,6 @@ pub use error::{
 pub use event::Event;
 pub use limits::Limits;
 pub use peer::Peer;
+pub use wire::Version;
 
 pub use gapless_recovery::{Algorithm, Instant};

@@ -6,6 +6,7 @@ use gapless_recovery::{Instant, Permission};
 
 use super::{Connection, Side};
 use crate::peer::Peer;
+use crate::wire::Version;
 use crate::wire::reset::Token;
 
 /// Counts kept by the connection itself; the others are kept by recovery.
@@ -198,6 +199,13 @@ impl Connection {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// The wire version of the connection. `None` for a dialer that asks for it
+    /// ([`VersionChoice::Discover`](crate::VersionChoice::Discover)), before the first answer.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        Some(self.version)
     }
 
     /// Who sent the first packet.

@@ -1,6 +1,7 @@
 //! What becomes of a datagram that arrives.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::closed::Late;
@@ -112,6 +113,10 @@ impl Endpoint {
             .frames()
             .any(|frame| matches!(frame, Frame::Stream(stream) if stream.syn));
         if opens {
+            if !self.accepts(packet.header().version) {
+                self.offer_versions(from, datagram);
+                return None;
+            }
             return self.open(from, &packet, datagram.len());
         }
         self.unroutable(from, destination, datagram);
@@ -201,6 +206,11 @@ impl Endpoint {
         Some(handle)
     }
 
+    fn accepts(&self, version: u32) -> bool {
+        let accepted = &self.config.accept_versions;
+        accepted.iter().any(|known| known.wire() == version)
+    }
+
     /// UDX 13: another version for an unknown ID is answered with the versions spoken here; never
     /// longer than what provoked it, and not often.
     fn offer_versions(&mut self, from: SocketAddr, datagram: &[u8]) {
@@ -210,10 +220,15 @@ impl Endpoint {
         let Some((_, destination, source)) = peek_ids(datagram) else {
             return;
         };
+        let accepted = &self.config.accept_versions;
         self.answers
             .give(self.now, from, |answer: &mut [u8; MAX_ANSWER]| {
                 let room = answer.get_mut(..datagram.len().min(MAX_ANSWER))?;
-                VersionNegotiation::encode(room, source, destination, &[VERSION]).ok()
+                // D20: {3, 2}; more than two would make an older Dart dialer answer in turn.
+                let mut versions: Vec<u32> = accepted.iter().map(|known| known.wire()).collect();
+                versions.sort_unstable_by(|one, other| other.cmp(one));
+                versions.dedup();
+                VersionNegotiation::encode(room, source, destination, &versions).ok()
             });
     }
 }
