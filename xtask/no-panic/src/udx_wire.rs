@@ -32,10 +32,12 @@ fn look_at_packet(packet: &Packet<'_>, largest: u64) {
     black_box((header, header.encoded_len(), header.names_stream()));
     black_box((packet.payload(), packet.speaks_dart30()));
     for frame in packet.frames() {
-        black_box((frame.kind(), frame.encoded_len(Version::V3)));
+        black_box((frame.kind(), frame.encoded_len()));
+        black_box((frame.has_syn(), frame.is_numbered_stream()));
         match frame {
             Frame::Ack(ack) => look_at_ack(&ack, largest),
             Frame::Stream(stream) => drop(black_box((stream.end(), stream.is_numbered()))),
+            Frame::Ordered(stream) => drop(black_box((stream.at(largest), stream.is_numbered()))),
             other => drop(black_box(other)),
         }
     }
@@ -69,14 +71,20 @@ fn wire_values(bytes: &[u8], version: u32, extra: &[[u8; ExtraRange::LEN]]) {
         ));
     }
     let known = Version::from_wire(version);
-    black_box(known.map(|known| (known.wire(), known.stream_header_len())));
+    black_box(known.map(|known| (known.wire(), known.dialect(), known.stream_header_len())));
     black_box((Dialect::Dart30.version(), ExtraRanges::new(extra)));
     black_box(Ack::encoded_len_with(extra.len()));
 }
 
 #[unsafe(no_mangle)]
-fn wire_encode(buffer: &mut [u8], header: &Header, frames: &[Frame<'_>], size: usize) -> usize {
-    let mut encoder = Encoder::new(buffer, Version::V3);
+fn wire_encode(
+    buffer: &mut [u8],
+    version: Version,
+    header: &Header,
+    frames: &[Frame<'_>],
+    size: usize,
+) -> usize {
+    let mut encoder = Encoder::new(buffer, version);
     let _ = black_box(encoder.header(header));
     for frame in frames {
         let _ = black_box(encoder.frame(frame));
@@ -97,8 +105,13 @@ fn wire_encode_ack(
 }
 
 #[unsafe(no_mangle)]
-fn wire_encode_stream(buffer: &mut [u8], stream: &Stream<'_>, len: u16) -> bool {
-    let mut encoder = Encoder::new(buffer, Version::V3);
+fn wire_encode_stream(
+    buffer: &mut [u8],
+    version: Version,
+    stream: &Stream<'_>,
+    len: u16,
+) -> bool {
+    let mut encoder = Encoder::new(buffer, version);
     let room = encoder.stream_header(stream.syn, stream.fin, stream.offset, len);
     room.map(|room| room.fill(0)).is_ok()
 }

@@ -81,6 +81,8 @@ impl Connection {
         let proven = self.path.may_obey(from);
         match *frame {
             Frame::Padding { .. } | Frame::MtuProbe { .. } | Frame::RetireConnectionId { .. } => {}
+            // The dialect of a version 3 connection has none.
+            Frame::Ordered(_) => {}
             Frame::Ping => self.on_ping(header, number, outcome),
             Frame::Stream(frame) => self.on_stream(header, &frame, outcome),
             Frame::PathChallenge { nonce } => self.on_challenge(from, nonce),

@@ -44,7 +44,7 @@ impl Connection {
 
     /// A packet with one PATH_CHALLENGE or PATH_RESPONSE, in bytes.
     pub(super) fn challenge_len(&self) -> u64 {
-        let frame = Frame::PathChallenge { nonce: 0 }.encoded_len(self.version);
+        let frame = Frame::PathChallenge { nonce: 0 }.encoded_len();
         let len = self.header_len().saturating_add(frame);
         u64::try_from(len).unwrap_or(u64::MAX)
     }
@@ -95,9 +95,9 @@ impl Connection {
                 .stream_header_len()
                 .saturating_add(usize::from(piece.len)),
             Carried::Open => self.version.stream_header_len(),
-            Carried::End(ending) => ending.frame().encoded_len(self.version).saturating_add(1),
+            Carried::End(ending) => ending.frame().encoded_len().saturating_add(1),
             Carried::Response { nonce } => Frame::PathResponse { nonce: *nonce }
-                .encoded_len(self.version)
+                .encoded_len()
                 .saturating_add(1),
             Carried::Ping | Carried::MtuProbe => 1,
         };

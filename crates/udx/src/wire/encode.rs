@@ -84,17 +84,20 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// [`EncodeError`] says why it was not written. Values above [`MAX_VALUE`] are refused (V14).
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<(), EncodeError> {
+        check_version(frame, self.version)?;
         check_values(frame)?;
-        self.need(frame.encoded_len(self.version))?;
+        self.need(frame.encoded_len())?;
         match *frame {
             Frame::Padding { len } => return self.put_zeros(len),
             Frame::Stream(stream) => {
                 return self.stream(stream.syn, stream.fin, stream.offset, stream.data);
             }
+            // The place is not written.
+            Frame::Ordered(stream) => return self.stream(stream.syn, stream.fin, 0, stream.data),
             _ => self.put([frame.kind()])?,
         }
         match *frame {
-            Frame::Padding { .. } | Frame::Stream(_) | Frame::Ping => Ok(()),
+            Frame::Padding { .. } | Frame::Stream(_) | Frame::Ordered(_) | Frame::Ping => Ok(()),
             Frame::Ack(ack) => {
                 // At most 255: `ExtraRanges` holds no more.
                 let count = u8::try_from(ack.extra.len()).unwrap_or(u8::MAX);
@@ -154,6 +157,8 @@ impl<'a> Encoder<'a> {
     /// Writes the head of a STREAM frame and gives the room for its data, which the caller has to fill: the one copy of the
     /// payload on its way out. The room holds whatever the buffer held.
     ///
+    /// Version 2 has no field for the offset: there the packets' numbers have to say it (UDX2 1).
+    ///
     /// # Errors
     /// [`EncodeError::NoRoom`]; [`EncodeError::ValueTooLarge`] if the data end above [`MAX_VALUE`].
     #[inline]
@@ -170,6 +175,7 @@ impl<'a> Encoder<'a> {
         self.put([kind::STREAM, flags])?;
         match self.version {
             Version::V3 => self.put(offset.to_be_bytes())?,
+            Version::V2 => {}
         }
         self.put(len.to_be_bytes())?;
         self.take(len.into())
@@ -362,9 +368,22 @@ fn check_value(value: u64) -> Result<(), EncodeError> {
     }
 }
 
+/// A STREAM frame of one version would be read as something else in the other.
+fn check_version(frame: &Frame<'_>, version: Version) -> Result<(), EncodeError> {
+    match (frame, version) {
+        (Frame::Stream(_), Version::V2) | (Frame::Ordered(_), Version::V3) => {
+            Err(EncodeError::OtherVersion)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_values(frame: &Frame<'_>) -> Result<(), EncodeError> {
     match frame {
         Frame::Stream(stream) if stream.data.len() > usize::from(u16::MAX) => {
+            Err(EncodeError::DataTooLong)
+        }
+        Frame::Ordered(stream) if stream.data.len() > usize::from(u16::MAX) => {
             Err(EncodeError::DataTooLong)
         }
         Frame::ConnectionClose { reason, .. } if reason.len() > usize::from(u16::MAX) => {
@@ -383,6 +402,7 @@ fn check_values(frame: &Frame<'_>) -> Result<(), EncodeError> {
         // Nonces are bytes, not values; the others have 32 bits or fewer.
         Frame::Padding { .. }
         | Frame::Ping
+        | Frame::Ordered(_)
         | Frame::Ack(_)
         | Frame::WindowUpdate { .. }
         | Frame::ResetStream { .. }

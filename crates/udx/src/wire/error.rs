@@ -81,6 +81,9 @@ pub enum EncodeError {
     /// A 64 bit value or the end of a stream's data lies above [`MAX_VALUE`](super::MAX_VALUE).
     #[error("a value lies above 2^53-1")]
     ValueTooLarge,
+    /// The frame is a STREAM frame of the other version.
+    #[error("a STREAM frame of the other version")]
+    OtherVersion,
     /// Stream data or a reason has more than 65535 bytes.
     #[error("more than 65535 bytes in one frame")]
     DataTooLong,

@@ -18,7 +18,7 @@ use super::version::{Dialect, Version};
 /// | 0x00 | PADDING | none |
 /// | 0x01 | PING | none |
 /// | 0x02 | ACK | see [`Ack`] |
-/// | 0x03 | STREAM | see [`Stream`] |
+/// | 0x03 | STREAM | see [`Stream`], in version 2 [`Ordered`] |
 /// | 0x04 | WINDOW_UPDATE | limit 1:4 |
 /// | 0x05 | MAX_DATA | limit 1:8 |
 /// | 0x06 | RESET_STREAM | code 1:4 |
@@ -43,8 +43,10 @@ pub enum Frame<'a> {
     Ping,
     /// ACK: which numbers arrived.
     Ack(Ack<'a>),
-    /// STREAM: a piece of a stream.
+    /// STREAM of version 3: a piece of a stream, with its place.
     Stream(Stream<'a>),
+    /// STREAM of version 2: a piece of a stream, in the order of the packets' numbers.
+    Ordered(Ordered<'a>),
     /// WINDOW_UPDATE: how far the stream may reach.
     WindowUpdate {
         /// The stream's limit, a byte position modulo 2^32 (UDX 10.1).
@@ -166,6 +168,45 @@ impl Stream<'_> {
     }
 }
 
+/// A STREAM frame of version 2 (UDX2 2.3). Its place in the stream is known only once every packet with a smaller number is
+/// there: [`at`](Self::at) is how it becomes a [`Stream`].
+///
+/// | Offset | Size | Field |
+/// |---|---|---|
+/// | 1 | 1 | flags: 0x01 FIN, 0x02 SYN, others ignored |
+/// | 2 | 2 | size of the data |
+/// | 4 | size | data |
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Ordered<'a> {
+    /// The stream ends where these data end.
+    pub fin: bool,
+    /// The frame opens its stream, or its connection (UDX2 5.4).
+    pub syn: bool,
+    /// The data. At most 65535 bytes.
+    pub data: &'a [u8],
+}
+
+impl<'a> Ordered<'a> {
+    /// The same piece at a place in its stream: how many bytes the numbers before it carried there.
+    #[inline]
+    #[must_use]
+    pub const fn at(&self, offset: u64) -> Stream<'a> {
+        Stream {
+            fin: self.fin,
+            syn: self.syn,
+            offset,
+            data: self.data,
+        }
+    }
+
+    /// Whether the frame gives its packet a number: it has data, SYN or FIN (UDX2 3).
+    #[inline]
+    #[must_use]
+    pub const fn is_numbered(&self) -> bool {
+        self.fin || self.syn || !self.data.is_empty()
+    }
+}
+
 /// The type bytes of frames (UDX 2.2).
 pub mod kind {
     /// PADDING.
@@ -192,7 +233,7 @@ pub mod kind {
     pub const PATH_RESPONSE: u8 = 0x0a;
     /// CONNECTION_CLOSE.
     pub const CONNECTION_CLOSE: u8 = 0x0b;
-    /// STOP_SENDING as Dart 3.0.0 numbers it; to everybody else no frame (D4).
+    /// STOP_SENDING as Dart numbers it before 3.1.0; to everybody else no frame (D4, UDX2 D1).
     pub const DART30_STOP_SENDING: u8 = 0x0c;
     /// STOP_SENDING.
     pub const STOP_SENDING: u8 = 0x0d;
@@ -210,8 +251,12 @@ pub mod kind {
 pub(super) const FIN: u8 = 0x01;
 pub(super) const SYN: u8 = 0x02;
 
-/// The size of STOP_SENDING after its type byte, in bytes.
+/// What follows the type byte of STOP_SENDING, in bytes.
 const STOP_SENDING_LEN: usize = 8;
+/// What follows the type byte of DATA_BLOCKED and RETIRE_CONNECTION_ID, in bytes.
+const VALUE_LEN: usize = 8;
+/// What follows the type byte of STREAM_DATA_BLOCKED, in bytes.
+const STREAM_DATA_BLOCKED_LEN: usize = 12;
 
 /// What reading a frame depends on besides its bytes.
 #[derive(Copy, Clone, Debug)]
@@ -229,7 +274,7 @@ impl<'a> Frame<'a> {
             Self::Padding { .. } => kind::PADDING,
             Self::Ping => kind::PING,
             Self::Ack(_) => kind::ACK,
-            Self::Stream(_) => kind::STREAM,
+            Self::Stream(_) | Self::Ordered(_) => kind::STREAM,
             Self::WindowUpdate { .. } => kind::WINDOW_UPDATE,
             Self::MaxData { .. } => kind::MAX_DATA,
             Self::ResetStream { .. } => kind::RESET_STREAM,
@@ -246,15 +291,40 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Whether it is a STREAM frame with SYN, of either version.
+    #[inline]
+    #[must_use]
+    pub const fn has_syn(&self) -> bool {
+        match self {
+            Self::Stream(stream) => stream.syn,
+            Self::Ordered(stream) => stream.syn,
+            _ => false,
+        }
+    }
+
+    /// Whether it is a STREAM frame that gives its packet a number, of either version.
+    #[inline]
+    #[must_use]
+    pub const fn is_numbered_stream(&self) -> bool {
+        match self {
+            Self::Stream(stream) => stream.is_numbered(),
+            Self::Ordered(stream) => stream.is_numbered(),
+            _ => false,
+        }
+    }
+
     /// The size of the encoded frame, in bytes (UDX 2.2).
     #[inline]
     #[must_use]
-    pub const fn encoded_len(&self, version: Version) -> usize {
+    pub const fn encoded_len(&self) -> usize {
         match self {
             Self::Padding { len } => *len,
             Self::Ping => 1,
             Self::Ack(ack) => ack.encoded_len(),
-            Self::Stream(stream) => version
+            Self::Stream(stream) => Version::V3
+                .stream_header_len()
+                .saturating_add(stream.data.len()),
+            Self::Ordered(stream) => Version::V2
                 .stream_header_len()
                 .saturating_add(stream.data.len()),
             Self::WindowUpdate { .. } | Self::ResetStream { .. } | Self::MaxStreams { .. } => 5,
@@ -281,12 +351,15 @@ impl<'a> Frame<'a> {
         })?;
         // Ordered so that what fills most packets is found first.
         let frame = match kind {
-            kind::STREAM => Stream::decode(reader, context.dialect.version()).map(Self::Stream),
+            kind::STREAM => stream(reader, context.dialect.version()),
             kind::ACK => Ack::decode(reader).map(Self::Ack),
             kind::PADDING => Some(Self::Padding {
                 len: reader.take_zeros().saturating_add(1),
             }),
             kind::PING => Some(Self::Ping),
+            _ if kind >= kind::DART30_STOP_SENDING && context.dialect == Dialect::V2 => {
+                renumbered(kind, reader, context.names_stream)?
+            }
             kind::NEW_CONNECTION_ID => new_connection_id(reader)?,
             kind::DART30_STOP_SENDING => {
                 // D4: only where nothing else can be meant.
@@ -305,22 +378,57 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Stream<'a> {
-    #[inline]
-    fn decode(reader: &mut Reader<'a>, version: Version) -> Option<Self> {
-        let flags = reader.u8()?;
-        let offset = match version {
-            Version::V3 => reader.u64()?,
-        };
-        let len = reader.u16()?;
-        let data = reader.slice(len.into())?;
-        Some(Self {
-            fin: flags & FIN != 0,
-            syn: flags & SYN != 0,
-            offset,
-            data,
-        })
+#[inline]
+fn stream<'a>(reader: &mut Reader<'a>, version: Version) -> Option<Frame<'a>> {
+    let flags = reader.u8()?;
+    let (fin, syn) = (flags & FIN != 0, flags & SYN != 0);
+    Some(match version {
+        Version::V3 => {
+            let offset = reader.u64()?;
+            let len = reader.u16()?;
+            Frame::Stream(Stream {
+                fin,
+                syn,
+                offset,
+                data: reader.slice(len.into())?,
+            })
+        }
+        Version::V2 => {
+            let len = reader.u16()?;
+            Frame::Ordered(Ordered {
+                fin,
+                syn,
+                data: reader.slice(len.into())?,
+            })
+        }
+    })
+}
+
+/// UDX2 D1: a frame whose number means one thing to Go and another to Dart. `Ok(None)` if the datagram ends within.
+fn renumbered<'a>(
+    kind: u8,
+    reader: &mut Reader<'a>,
+    names_stream: bool,
+) -> Result<Option<Frame<'a>>, DecodeError> {
+    let meant = match (kind, reader.len()) {
+        (kind::DART30_STOP_SENDING, _) => kind::STOP_SENDING,
+        (kind::STOP_SENDING, _) if !names_stream => kind::DATA_BLOCKED,
+        (kind::DATA_BLOCKED, STREAM_DATA_BLOCKED_LEN) => kind::STREAM_DATA_BLOCKED,
+        // Two frames could be meant, and no peer sends either with something behind it.
+        (kind::DATA_BLOCKED, left) if left > VALUE_LEN => {
+            return Err(DecodeError::UnknownFrame { kind });
+        }
+        (kind::STREAM_DATA_BLOCKED, left) if left != STREAM_DATA_BLOCKED_LEN => {
+            kind::NEW_CONNECTION_ID
+        }
+        (kind::NEW_CONNECTION_ID, VALUE_LEN) => kind::RETIRE_CONNECTION_ID,
+        _ if kind > kind::RETIRE_CONNECTION_ID => return Err(DecodeError::UnknownFrame { kind }),
+        _ => kind,
+    };
+    if meant == kind::NEW_CONNECTION_ID {
+        return new_connection_id(reader);
     }
+    Ok(fixed(meant, reader))
 }
 
 /// The frames that come seldom and fail only by their end. `None` if the datagram ends within, or for a type not among them.

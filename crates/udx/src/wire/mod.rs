@@ -47,7 +47,7 @@ mod version;
 pub use ack::{Ack, AckRanges, ExtraRange, ExtraRanges};
 pub use encode::Encoder;
 pub use error::{DecodeError, EncodeError, Field};
-pub use frame::{Frame, Stream, kind};
+pub use frame::{Frame, Ordered, Stream, kind};
 pub use header::{Header, peek_destination, peek_ids};
 pub use id::ConnectionId;
 pub use negotiation::VersionNegotiation;

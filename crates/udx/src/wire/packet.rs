@@ -21,7 +21,8 @@ pub enum Datagram<'a> {
 impl<'a> Datagram<'a> {
     /// Reads a datagram of version 3.
     ///
-    /// The version of a packet is not checked: [`Header::version`] has to be looked at.
+    /// The version of a packet is not checked: [`Header::version`] has to be looked at, best before
+    /// ([`peek_destination`](super::peek_destination), [`Version::dialect`](super::Version::dialect)).
     ///
     /// # Errors
     /// [`DecodeError`] says what is wrong. Nothing of such a datagram counts.
@@ -105,7 +106,8 @@ impl<'a> Packet<'a> {
         self.payload
     }
 
-    /// Whether the packet has a frame that only Dart 3.0.0 sends (UDX 18.1): its sender's numbers are [`Dialect::Dart30`]'s.
+    /// Whether the packet has a frame that of the senders of its version only one sends: Dart 3.0.0 (UDX 18.1), whose numbers
+    /// are [`Dialect::Dart30`]'s, or in version 2 any Dart (UDX2 2.2).
     #[inline]
     #[must_use]
     pub const fn speaks_dart30(&self) -> bool {

@@ -3,6 +3,9 @@
 /// The version field of a version 3 packet (UDX 2.1).
 pub const VERSION: u32 = 3;
 
+/// The version field of a version 2 packet (UDX2 2.1).
+const VERSION_2: u32 = 2;
+
 /// A wire version that this implementation speaks: a property of the connection (UDX 19).
 ///
 /// The versions share the packet header and every frame but STREAM, so this is all that the codec has to ask a connection.
@@ -12,6 +15,8 @@ pub enum Version {
     /// Version 3: a STREAM frame says at which offset its data belong.
     #[default]
     V3,
+    /// Version 2: a STREAM frame says nothing of its place; the packet's number does (UDX2 1).
+    V2,
 }
 
 impl Version {
@@ -21,6 +26,7 @@ impl Version {
     pub const fn from_wire(wire: u32) -> Option<Self> {
         match wire {
             VERSION => Some(Self::V3),
+            VERSION_2 => Some(Self::V2),
             _ => None,
         }
     }
@@ -31,15 +37,27 @@ impl Version {
     pub const fn wire(self) -> u32 {
         match self {
             Self::V3 => VERSION,
+            Self::V2 => VERSION_2,
         }
     }
 
-    /// How many bytes of a STREAM frame precede its data, the type byte included (UDX 2.3).
+    /// How to read a sender of whom nothing is known but that it speaks this version.
+    #[inline]
+    #[must_use]
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::V3 => Dialect::Dart30,
+            Self::V2 => Dialect::V2,
+        }
+    }
+
+    /// How many bytes of a STREAM frame precede its data, the type byte included (UDX 2.3, UDX2 2.3).
     #[inline]
     #[must_use]
     pub const fn stream_header_len(self) -> usize {
         match self {
             Self::V3 => 12,
+            Self::V2 => 4,
         }
     }
 }
@@ -58,6 +76,22 @@ pub enum Dialect {
     /// is the dialect for a peer that might be Dart 3.0.0 ([`Packet::speaks_dart30`](super::Packet::speaks_dart30) tells that it
     /// is).
     Dart30,
+    /// Version 2, whoever speaks it.
+    ///
+    /// UDX2 D1: from 0x0c on Go and Dart number frames differently. Both put one frame into a packet, so what is left in the
+    /// datagram tells them apart, the type byte counted:
+    ///
+    /// | Type | Read as |
+    /// |---|---|
+    /// | 0x0c | STOP_SENDING |
+    /// | 0x0d | STOP_SENDING if the header names a stream, else DATA_BLOCKED |
+    /// | 0x0e | DATA_BLOCKED with 9 bytes left, STREAM_DATA_BLOCKED with 13, else unknown |
+    /// | 0x0f | STREAM_DATA_BLOCKED with 13 bytes left, else NEW_CONNECTION_ID |
+    /// | 0x10 | RETIRE_CONNECTION_ID with 9 bytes left, else NEW_CONNECTION_ID |
+    /// | 0x11 | RETIRE_CONNECTION_ID |
+    ///
+    /// That a peer proved to be Go or Dart would decide only about forms that neither sends (UDX2 2.2).
+    V2,
 }
 
 impl Dialect {
@@ -67,6 +101,7 @@ impl Dialect {
     pub const fn version(self) -> Version {
         match self {
             Self::V3 | Self::Dart30 => Version::V3,
+            Self::V2 => Version::V2,
         }
     }
 }

@@ -74,7 +74,7 @@ fn nothing_is_written_where_there_is_no_room() {
         assert!(buffer.iter().all(|byte| *byte == 0xaa));
     }
     for frame in frames() {
-        let len = frame.encoded_len(Version::V3);
+        let len = frame.encoded_len();
         for room in 0..len {
             let mut buffer = vec![0xaa; room];
             let mut encoder = Encoder::new(&mut buffer, Version::V3);

@@ -2,17 +2,17 @@
 
 use gapless_udx::wire::{
     AckRanges, Datagram, Dialect, EncodeError, Encoder, Frame, MAX_VALUE, Packet, Version,
-    VersionNegotiation, peek_destination, peek_ids,
+    VersionNegotiation, kind, peek_destination, peek_ids,
 };
 
 /// Decodes `datagram` in every dialect. What is accepted can be written again, and is the same when it is read again.
 pub(crate) fn check(datagram: &[u8]) {
     let _ = (peek_destination(datagram), peek_ids(datagram));
-    for dialect in [Dialect::V3, Dialect::Dart30] {
+    for dialect in [Dialect::V3, Dialect::Dart30, Dialect::V2] {
         match Datagram::decode_as(datagram, dialect) {
             Err(_) => {}
             Ok(Datagram::VersionNegotiation(list)) => check_negotiation(&list, datagram),
-            Ok(Datagram::Packet(packet)) => check_packet(&packet, datagram),
+            Ok(Datagram::Packet(packet)) => check_packet(&packet, datagram, dialect),
         }
     }
 }
@@ -29,15 +29,13 @@ fn check_negotiation(list: &VersionNegotiation<'_>, datagram: &[u8]) {
     assert_eq!(buffer[..len], datagram[..len]);
 }
 
-fn check_packet(packet: &Packet<'_>, datagram: &[u8]) {
+fn check_packet(packet: &Packet<'_>, datagram: &[u8], dialect: Dialect) {
+    let version = dialect.version();
     assert_eq!(
         packet.header().encoded_len() + packet.payload().len(),
         datagram.len()
     );
-    let said: usize = packet
-        .frames()
-        .map(|frame| frame.encoded_len(Version::V3))
-        .sum();
+    let said: usize = packet.frames().map(|frame| frame.encoded_len()).sum();
     assert_eq!(said, packet.payload().len(), "the frames are the payload");
 
     let largest_value = packet
@@ -46,7 +44,7 @@ fn check_packet(packet: &Packet<'_>, datagram: &[u8]) {
         .max()
         .unwrap_or(0);
     let mut first = vec![0; datagram.len()];
-    match encode(packet, &mut first) {
+    match encode(packet, version, &mut first) {
         Ok(len) => assert_eq!(len, datagram.len(), "nothing gets longer or shorter"),
         Err(error) => {
             assert_eq!(error, EncodeError::ValueTooLarge);
@@ -54,7 +52,19 @@ fn check_packet(packet: &Packet<'_>, datagram: &[u8]) {
             return;
         }
     }
-    let Ok(Datagram::Packet(again)) = Datagram::decode(&first) else {
+    // UDX2 D1: such a frame is written with Go's number, whichever it came with, and read by its surroundings.
+    if dialect == Dialect::V2
+        && packet
+            .frames()
+            .any(|frame| frame.kind() > kind::CONNECTION_CLOSE)
+    {
+        return;
+    }
+    let reader = match version {
+        Version::V2 => Dialect::V2,
+        _ => Dialect::V3,
+    };
+    let Ok(Datagram::Packet(again)) = Datagram::decode_as(&first, reader) else {
         panic!("{packet:?} does not survive")
     };
     assert_eq!(again.header(), packet.header());
@@ -63,7 +73,7 @@ fn check_packet(packet: &Packet<'_>, datagram: &[u8]) {
         "{packet:?} became {again:?}"
     );
     let mut second = vec![0; datagram.len()];
-    assert_eq!(encode(&again, &mut second), Ok(first.len()));
+    assert_eq!(encode(&again, version, &mut second), Ok(first.len()));
     assert_eq!(first, second);
 }
 
@@ -108,8 +118,8 @@ fn check_ranges(ranges: AckRanges<'_>, largest: u64) {
     assert!(count <= 256, "{count} ranges");
 }
 
-fn encode(packet: &Packet<'_>, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-    let mut encoder = Encoder::new(buffer, Version::V3);
+fn encode(packet: &Packet<'_>, version: Version, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+    let mut encoder = Encoder::new(buffer, version);
     encoder.header(packet.header())?;
     packet
         .frames()

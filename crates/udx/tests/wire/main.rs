@@ -17,3 +17,5 @@ mod harness;
 mod malformed;
 mod random;
 mod vectors;
+mod vectors_v2;
+mod version2;

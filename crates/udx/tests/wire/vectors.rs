@@ -28,11 +28,11 @@ pub(crate) fn hex(value: &Value) -> Vec<u8> {
 }
 
 /// Bytes that live as long as the test process, so that frames may borrow them.
-fn kept(value: &Value) -> &'static [u8] {
+pub(crate) fn kept(value: &Value) -> &'static [u8] {
     hex(value).leak()
 }
 
-fn word(value: &Value) -> u32 {
+pub(crate) fn word(value: &Value) -> u32 {
     u32::try_from(value.as_u64().unwrap()).unwrap()
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn frame(frame: &Value) -> Frame<'static> {
     }
 }
 
-fn ranges(list: &Value) -> &'static [[u8; 5]] {
+pub(crate) fn ranges(list: &Value) -> &'static [[u8; 5]] {
     let wire = |range: &Value| {
         let gap = u8::try_from(range["gap"].as_u64().unwrap()).unwrap();
         let [a, b, c, d] = word(&range["length"]).to_be_bytes();
@@ -135,24 +135,29 @@ fn ranges(list: &Value) -> &'static [[u8; 5]] {
         .leak()
 }
 
-fn nonce(bytes: &Value) -> u64 {
+pub(crate) fn nonce(bytes: &Value) -> u64 {
     u64::from_be_bytes(hex(bytes).try_into().unwrap())
 }
 
 /// What the encoder makes of a header and frames.
 pub(crate) fn encode<'a>(header: &Header, frames: impl IntoIterator<Item = Frame<'a>>) -> Vec<u8> {
+    encode_as(Version::V3, header, frames)
+}
+
+/// The same with the frames of a version.
+pub(crate) fn encode_as<'a>(
+    version: Version,
+    header: &Header,
+    frames: impl IntoIterator<Item = Frame<'a>>,
+) -> Vec<u8> {
     let mut buffer = vec![0xaa; 70_000];
-    let mut encoder = Encoder::new(&mut buffer, Version::V3);
+    let mut encoder = Encoder::new(&mut buffer, version);
     encoder.header(header).unwrap();
     assert_eq!(encoder.written(), header.encoded_len());
     for frame in frames {
         let before = encoder.written();
         encoder.frame(&frame).unwrap();
-        assert_eq!(
-            encoder.written() - before,
-            frame.encoded_len(Version::V3),
-            "{frame:?}"
-        );
+        assert_eq!(encoder.written() - before, frame.encoded_len(), "{frame:?}");
     }
     let len = encoder.written();
     buffer.truncate(len);
