@@ -59,15 +59,19 @@ struct FrontPage;
 
 pub use bytes::Bytes;
 pub use gapless_link as link;
+pub use gapless_udx::wire::Version;
 pub use gapless_udx::{
-    BlockedOn, ConnectionConfig, EndpointConfig, Limits, Peer, Side, Stats, StreamId,
+    BlockedOn, ConnectionConfig, EndpointConfig, Limits, Peer, Side, Stats, StreamId, VersionChoice,
 };
 pub use udx::builder::Builder;
-pub use udx::connection::{Connecting, Connection};
+pub use udx::connection::Connection;
+pub use udx::dial::Connecting;
 pub use udx::endpoint::{Endpoint, EndpointStats, SocketStats};
 pub use udx::error::{
     ClosedStream, ConnectError, ConnectionError, ReadError, ReadExactError, ReadToEndError,
     WriteError,
 };
+pub use udx::ports::DialFrom;
 pub use udx::recv::RecvStream;
 pub use udx::send::SendStream;
+pub use udx::versions::PeerVersions;

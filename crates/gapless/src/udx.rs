@@ -2,12 +2,14 @@
 
 pub(crate) mod builder;
 pub(crate) mod connection;
+pub(crate) mod dial;
 mod driver;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 mod heap;
 mod impair;
 mod origins;
+pub(crate) mod ports;
 pub(crate) mod recv;
 pub(crate) mod send;
 mod shared;
@@ -15,3 +17,4 @@ mod socket;
 mod streams;
 mod timer;
 mod trace;
+pub(crate) mod versions;

@@ -181,12 +181,18 @@ async fn a_dial_to_nobody_ends_and_says_so() {
         .unwrap();
     let start = Instant::now();
     let error = soon(client.connect(address).unwrap()).await.unwrap_err();
-    assert_eq!(error, ConnectionError::NoAnswer { refused: false });
+    assert!(
+        matches!(error, ConnectionError::NoAnswer { refused: false, .. }),
+        "{error}"
+    );
     assert!(start.elapsed() >= Duration::from_millis(600));
     // Nobody is there, and the system says so.
     drop(nobody);
     let error = soon(client.connect(address).unwrap()).await.unwrap_err();
-    assert_eq!(error, ConnectionError::NoAnswer { refused: true });
+    assert!(
+        matches!(error, ConnectionError::NoAnswer { refused: true, .. }),
+        "{error}"
+    );
     assert_eq!(
         std::io::Error::from(error).kind(),
         ErrorKind::ConnectionRefused
@@ -205,7 +211,10 @@ async fn a_refused_dial_does_not_take_the_whole_dial_timeout() {
         .unwrap();
     let start = Instant::now();
     let error = soon(client.connect(address).unwrap()).await.unwrap_err();
-    assert_eq!(error, ConnectionError::NoAnswer { refused: true });
+    assert!(
+        matches!(error, ConnectionError::NoAnswer { refused: true, .. }),
+        "{error}"
+    );
     assert!(start.elapsed() < Duration::from_secs(5));
     soon(client.wait_idle()).await;
 }

@@ -114,7 +114,10 @@ async fn nobody_listening_is_an_error_with_a_cause() {
         _ => None,
     })
     .await;
-    assert_eq!(cause, Some(ConnectionError::NoAnswer { refused: true }));
+    assert!(
+        matches!(cause, Some(ConnectionError::NoAnswer { refused: true, .. })),
+        "{cause:?}"
+    );
     // The network's hint shortens the wait; it would be 30 s.
     assert!(
         started.elapsed() < Duration::from_secs(20),

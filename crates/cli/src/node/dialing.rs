@@ -38,7 +38,7 @@ fn transport_failure<A>(place: &str, errors: &[(A, TransportError<io::Error>)]) 
             .cure("Is `gapless serve` running there, with this UDP port, and does the firewall let UDP through?")
     };
     match reason {
-        Some(ConnectionError::NoAnswer { refused: true }) => Failure::new(
+        Some(ConnectionError::NoAnswer { refused: true, .. }) => Failure::new(
             Kind::NoAnswer,
             format!("nobody listens at {place}: its host refuses the port"),
         )
@@ -73,7 +73,7 @@ fn transport_failure<A>(place: &str, errors: &[(A, TransportError<io::Error>)]) 
 /// How far a dial got before it failed so.
 fn distance(error: &ConnectionError) -> u8 {
     match error {
-        ConnectionError::NoAnswer { refused: false } => 0,
+        ConnectionError::NoAnswer { refused: false, .. } => 0,
         ConnectionError::NoAnswer { .. } => 1,
         ConnectionError::IdleTimeout => 2,
         _ => 3,

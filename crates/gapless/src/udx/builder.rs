@@ -1,13 +1,12 @@
 //! How an endpoint comes to be.
 
-use super::driver::Driver;
 use super::endpoint::Endpoint;
 use super::heap::keep_some_free_memory;
-use super::impair::Impairment;
-use super::shared::{Options, Shared};
-use super::socket::Socket;
+use super::ports::{DialFrom, Gone, Maker};
+use super::shared::Options;
+use super::versions::PeerVersions;
 use gapless_link::Profile;
-use gapless_udx::{self as engine, EndpointConfig};
+use gapless_udx::{EndpointConfig, VersionChoice};
 use socket2::{Domain, Protocol, Socket as Socket2, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -26,6 +25,10 @@ pub struct Builder {
     socket_buffer: Option<usize>,
     seed: Option<[u8; 32]>,
     ipv6_only: Option<bool>,
+    version: Option<VersionChoice>,
+    versions: PeerVersions,
+    version_patience: Option<Duration>,
+    dial_from: DialFrom,
 }
 
 impl Builder {
@@ -75,6 +78,52 @@ impl Builder {
     #[must_use]
     pub fn refusal_patience(mut self, time: Duration) -> Self {
         self.refusal_patience = Some(time);
+        self
+    }
+
+    /// Which wire version dials speak: [`VersionChoice::Discover`] asks each peer, once
+    /// ([`Endpoint::connect`] tells how); [`VersionChoice::Only`] forces one, which saves the question. Default: as
+    /// [`config`](Self::config) says, which is to discover. Which versions are accepted is told by
+    /// [`EndpointConfig::accept_versions`].
+    ///
+    /// ```
+    /// use gapless::{Endpoint, Version, VersionChoice};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Only to peers that are known not to be of today.
+    /// let endpoint = Endpoint::builder()
+    ///     .version(VersionChoice::Only(Version::V2))
+    ///     .bind("127.0.0.1:0".parse()?)?;
+    /// # drop(endpoint);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn version(mut self, choice: VersionChoice) -> Self {
+        self.version = Some(choice);
+        self
+    }
+
+    /// What is known about the versions of peers, to share it with other endpoints or to keep it beyond this one. Default: nothing,
+    /// and nobody else's.
+    #[must_use]
+    pub fn peer_versions(mut self, versions: PeerVersions) -> Self {
+        self.versions = versions;
+        self
+    }
+
+    /// How long a dial in the version that seems right is silent before another is tried as well. Default: 3 s (UDX 13).
+    #[must_use]
+    pub fn version_patience(mut self, time: Duration) -> Self {
+        self.version_patience = Some(time);
+        self
+    }
+
+    /// Which UDP port dials leave from. Default: the endpoint's own.
+    #[must_use]
+    pub fn dial_from(mut self, port: DialFrom) -> Self {
+        self.dial_from = port;
         self
     }
 
@@ -129,30 +178,29 @@ impl Builder {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(io::Error::other)?,
         };
-        let _entered = runtime.enter();
         keep_some_free_memory();
-        let socket_buffer = self.socket_buffer.unwrap_or(SOCKET_BUFFER);
-        let socket = Arc::new(Socket::new(socket, socket_buffer)?);
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => random_seed()?,
+        let mut config = self.config;
+        if let Some(version) = self.version {
+            config.connection.version = version;
+        }
+        let maker = Maker {
+            config,
+            impair: self.impair,
+            runtime,
+            options: Options {
+                linger: self.linger.unwrap_or(LINGER),
+                refusal_patience: self.refusal_patience.unwrap_or(REFUSAL_PATIENCE),
+                version_patience: self.version_patience.unwrap_or(VERSION_PATIENCE),
+            },
+            socket_buffer: self.socket_buffer.unwrap_or(SOCKET_BUFFER),
+            seed: self.seed,
+            versions: self.versions,
+            counters: Arc::default(),
+            gone: Gone::default(),
         };
-        let options = Options {
-            linger: self.linger.unwrap_or(LINGER),
-            refusal_patience: self.refusal_patience.unwrap_or(REFUSAL_PATIENCE),
-        };
-        let engine = engine::Endpoint::new(self.config, seed);
-        let shared = Arc::new(Shared::new(engine, socket.clone(), options));
-        let impairment = self.impair.as_ref().map(Impairment::new);
-        runtime.spawn(Driver::new(shared.clone(), socket, impairment));
-        Ok(Endpoint::new(shared, runtime.clone(), socket_buffer))
+        let shared = maker.start(socket, 0)?;
+        Ok(Endpoint::new(shared, maker, self.dial_from))
     }
-}
-
-fn random_seed() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    Ok(seed)
 }
 
 /// Asked of the system for the socket's buffers. Some milliseconds of a fast network; systems give less if they are so configured.
@@ -164,3 +212,6 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// How long a dial goes on although the network says that nobody listens. Covers a server's restart, and its first repetitions.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// UDX 13: after about 3 s. A dial's own repetitions, at 0.3, 0.9 and 2.1 s, are lost together only where nobody understands them.
+const VERSION_PATIENCE: Duration = Duration::from_secs(3);

@@ -4,11 +4,10 @@ use super::error::ConnectionError;
 use super::recv::RecvStream;
 use super::send::SendStream;
 use super::shared::{Shared, Signals, State};
+use gapless_udx::wire::Version;
 use gapless_udx::{self as engine, BlockedOn, ConnectionHandle, OpenError, Peer, Side, StreamId};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -179,7 +178,7 @@ impl Connection {
     }
 
     /// Waits for the first answer of the peer. At once for accepted connections.
-    async fn established(&self) -> Result<(), ConnectionError> {
+    pub(super) async fn established(&self) -> Result<(), ConnectionError> {
         loop {
             let connected = self.inner.signals.connected.notified();
             {
@@ -194,6 +193,13 @@ impl Connection {
             }
             connected.await;
         }
+    }
+
+    /// Whether the network reported, before any answer, that nobody listens there.
+    pub(super) fn is_refused(&self) -> bool {
+        let state = self.inner.shared.lock();
+        let entry = state.connections.get(&self.inner.handle);
+        entry.is_some_and(|entry| entry.refused)
     }
 
     /// Asks the peer whether it is there; gives the time its answer took. Every implementation answers.
@@ -261,6 +267,11 @@ impl Connection {
         self.ask(engine::Connection::peer, Peer::default)
     }
 
+    /// The wire version that the connection speaks; `None` for a dial that is to find out and has no answer yet.
+    pub fn version(&self) -> Option<Version> {
+        self.ask(engine::Connection::version, || None)
+    }
+
     /// Which side of the connection this is.
     pub fn side(&self) -> Side {
         self.ask(engine::Connection::side, || Side::Dialer)
@@ -296,51 +307,5 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("handle", &self.inner.handle)
             .finish_non_exhaustive()
-    }
-}
-
-/// A dial under way: a future of the connection.
-///
-/// It resolves when the peer has answered, or with the reason why it did not. Dropping it ends the dial.
-#[must_use = "the dial ends when this is dropped"]
-pub struct Connecting {
-    connection: Connection,
-    established: Pin<Box<dyn Future<Output = Result<Connection, ConnectionError>> + Send>>,
-}
-
-impl Connecting {
-    pub(crate) fn new(connection: Connection) -> Self {
-        let dialed = connection.clone();
-        Self {
-            connection,
-            established: Box::pin(async move {
-                dialed.established().await?;
-                Ok(dialed)
-            }),
-        }
-    }
-
-    /// The connection as it is, to write on before the peer has answered.
-    pub fn into_early(self) -> Connection {
-        self.connection
-    }
-
-    /// The address that is dialed.
-    pub fn remote_address(&self) -> SocketAddr {
-        self.connection.remote_address()
-    }
-}
-
-impl Future for Connecting {
-    type Output = Result<Connection, ConnectionError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.established.as_mut().poll(cx)
-    }
-}
-
-impl std::fmt::Debug for Connecting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Connecting").field(&self.connection).finish()
     }
 }

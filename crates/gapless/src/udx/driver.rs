@@ -2,6 +2,7 @@
 
 use super::impair::Impairment;
 use super::origins::Origins;
+use super::ports::Gone;
 use super::shared::{Shared, Wakes};
 use super::socket::{self, BATCH_BYTES, Batch, Inbox, Sent, Socket, Train};
 use super::timer::Timer;
@@ -35,6 +36,8 @@ pub(super) struct Driver {
     timer: Timer,
     wakes: Wakes,
     failing_turns: u32,
+    /// Where to leave the engine's counts at the end, if nobody can ask the engine then.
+    gone: Option<Gone>,
     /// The socket's buffer was full; nothing is sent before it says that there is room.
     blocked: bool,
 }
@@ -54,6 +57,7 @@ impl Driver {
         shared: Arc<Shared>,
         socket: Arc<Socket>,
         impairment: Option<Impairment>,
+        gone: Option<Gone>,
     ) -> Self {
         Self {
             outbox: Outbox {
@@ -71,6 +75,7 @@ impl Driver {
             timer: Timer::new(),
             wakes: Wakes::default(),
             failing_turns: 0,
+            gone,
             blocked: false,
         }
     }
@@ -283,6 +288,8 @@ impl Driver {
         // Both may have given the engine something to send.
         let worked = state.on_timeout(now, &mut self.wakes) | state.dispatch(now, &mut self.wakes);
         let roused = worked | std::mem::take(&mut state.driver.roused);
+        // The last steps of a close come without an event: the engine forgets a drained connection silently.
+        state.tell_idle(&mut self.wakes);
         let finished = state.is_finished();
         // While the socket takes nothing, what is due to be sent stays due: that must not keep this task spinning.
         let deadline = state
@@ -320,7 +327,12 @@ impl Drop for Driver {
     /// Also when the runtime drops the task: nobody may wait for ever for a driver that is gone.
     fn drop(&mut self) {
         let mut wakes = Wakes::default();
-        self.shared.lock().stop(&mut wakes);
+        let mut state = self.shared.lock();
+        state.stop(&mut wakes);
+        if let Some(gone) = &self.gone {
+            gone.add(state.engine.stats());
+        }
+        drop(state);
         wakes.wake(&self.shared);
     }
 }

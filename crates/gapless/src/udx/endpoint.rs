@@ -1,17 +1,18 @@
 //! The endpoint: one UDP socket and its connections.
 
 use super::builder::Builder;
-use super::connection::{Connecting, Connection};
+use super::connection::Connection;
+use super::dial::{Connecting, Dialer, Wanted};
 use super::error::ConnectError;
-use super::shared::{Shared, Wakes};
+use super::ports::{DialFrom, Maker, Ports};
+use super::shared::Shared;
 use super::socket::Socket;
+use super::versions::PeerVersions;
 use gapless_udx::{self as engine, ConnectionConfig, EndpointConfig};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// A UDP socket with any number of UDX connections, dialed and accepted.
 ///
@@ -44,22 +45,21 @@ pub struct Endpoint {
 
 struct Inner {
     shared: Arc<Shared>,
-    runtime: Handle,
-    socket_buffer: usize,
+    ports: Arc<Ports>,
 }
 
 impl Endpoint {
-    pub(super) fn new(shared: Arc<Shared>, runtime: Handle, socket_buffer: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, maker: Maker, dial_from: DialFrom) -> Self {
+        let ports = Arc::new(Ports::new(maker, dial_from));
         Self {
-            inner: Arc::new(Inner {
-                shared,
-                runtime,
-                socket_buffer,
-            }),
+            inner: Arc::new(Inner { shared, ports }),
         }
     }
 
     /// An endpoint with default settings that dials and accepts nothing. `0.0.0.0:0` or `[::]:0` let the system choose the port.
+    ///
+    /// Nobody needs to find it, so where a peer may confuse two connections from one port, the second has one of its own
+    /// ([`DialFrom::FreshPortWhereNeeded`]); [`builder`](Self::builder) makes endpoints that never do so.
     ///
     /// # Errors
     ///
@@ -69,7 +69,10 @@ impl Endpoint {
             accept: false,
             ..EndpointConfig::default()
         };
-        Self::builder().config(config).bind(address)
+        Self::builder()
+            .config(config)
+            .dial_from(DialFrom::FreshPortWhereNeeded)
+            .bind(address)
     }
 
     /// An endpoint with default settings that accepts connections at `address`, and can dial from it.
@@ -91,11 +94,21 @@ impl Endpoint {
     /// The dial goes on for [`ConnectionConfig::dial_timeout`]. If the network reports that nobody listens there it ends sooner
     /// ([`Builder::refusal_patience`]); such reports can be forged, so they never end it at once.
     ///
+    /// # Versions
+    ///
+    /// Unless [`ConnectionConfig::version`] forces one, the first packet is one that peers of wire version 3 and 2 understand, and the
+    /// answer tells which it is. It is remembered for the peer's address ([`PeerVersions`]); a peer of version 2 is then addressed in
+    /// version 2. After [`Builder::version_patience`] without an answer, what was not tried yet is tried as well: version 2 where
+    /// nothing was known of the peer; the question, where what was known seems to be true no longer. That second attempt leaves from a
+    /// fresh port, because some peers of version 2 take all that comes from one port for one connection (UDX2 D18); where only the
+    /// endpoint's own port gets through, it is in vain. Whichever is answered first is the connection, the other is closed. A peer that was
+    /// only slow may so see two connections, one of which closes at once.
+    ///
     /// # Errors
     ///
     /// Only what keeps the dial from starting; see [`ConnectError`].
     pub fn connect(&self, remote: SocketAddr) -> Result<Connecting, ConnectError> {
-        self.dial(remote, None, true).map(Connecting::new)
+        self.dialer().at_once(Wanted::new(remote, None))
     }
 
     /// [`connect`](Self::connect) with settings of its own.
@@ -108,7 +121,7 @@ impl Endpoint {
         remote: SocketAddr,
         config: ConnectionConfig,
     ) -> Result<Connecting, ConnectError> {
-        self.dial(remote, Some(config), true).map(Connecting::new)
+        self.dialer().at_once(Wanted::new(remote, Some(config)))
     }
 
     /// A connection to write on before the peer has answered: the first bytes travel in the packet that opens the connection.
@@ -116,42 +129,27 @@ impl Endpoint {
     /// Nothing leaves before the first write, [`finish`](crate::SendStream::finish) or other call that needs the peer. That
     /// the peer never answered shows as an error of whatever is waited for.
     ///
+    /// It is for peers whose version is forced or remembered. Of others, the version is asked first, and what is written waits for the
+    /// answer. There is no second attempt: a peer that turns out not to speak the remembered version any more is not reached, but the
+    /// next dial asks it anew.
+    ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
     pub fn connect_early(&self, remote: SocketAddr) -> Result<Connection, ConnectError> {
-        self.dial(remote, None, false)
+        self.dialer().early(&Wanted::new(remote, None))
     }
 
-    fn dial(
-        &self,
-        remote: SocketAddr,
-        config: Option<ConnectionConfig>,
-        at_once: bool,
-    ) -> Result<Connection, ConnectError> {
-        let shared = &self.inner.shared;
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let mut wakes = Wakes::default();
-        let mut state = shared.lock();
-        if state.closed {
-            return Err(ConnectError::EndpointClosed);
+    fn dialer(&self) -> Dialer {
+        Dialer {
+            shared: self.inner.shared.clone(),
+            ports: self.inner.ports.clone(),
         }
-        if !state.socket.reaches(remote) {
-            return Err(ConnectError::AddressFamily(remote));
-        }
-        let now = shared.now();
-        let dialed = match config {
-            Some(config) => state.engine.connect_with(now, remote, config),
-            None => state.engine.connect(now, remote),
-        };
-        let handle = dialed.map_err(|error| ConnectError::from_engine(&error, remote))?;
-        let signals = state.insert(handle, false);
-        if at_once {
-            state.rouse(&mut wakes);
-        }
-        drop(state);
-        wakes.wake(shared);
-        Ok(Connection::new(shared.clone(), handle, signals))
+    }
+
+    /// What is known about the versions of peers that were dialed.
+    pub fn peer_versions(&self) -> &PeerVersions {
+        &self.inner.ports.maker().versions
     }
 
     /// The next connection that a peer opened; `None` once the endpoint is closed, or told not to accept.
@@ -182,6 +180,7 @@ impl Endpoint {
     /// What was written and not yet acknowledged is lost, and every task that waits for anything on a connection gets
     /// [`LocallyClosed`](crate::ConnectionError::LocallyClosed). Code 0 is a clean end; at most 256 bytes of the reason are sent.
     pub fn close(&self, code: u32, reason: &[u8]) {
+        self.inner.ports.close(code, reason);
         self.inner.shared.operate(|state, now, wakes| {
             state.close_all(now, code, reason, wakes);
         });
@@ -204,20 +203,19 @@ impl Endpoint {
     ///
     /// Cancel-safe.
     pub async fn wait_idle(&self) {
-        let shared = &self.inner.shared;
-        shared.lock().idle_waiters += 1;
-        let _waiter = IdleWaiter(shared);
         loop {
-            let idle = shared.idle.notified();
-            if shared.lock().is_idle() {
+            self.inner.shared.wait_idle().await;
+            let fresh = self.inner.ports.alive();
+            for port in &fresh {
+                port.wait_idle().await;
+            }
+            if fresh.is_empty() || self.inner.shared.lock().is_idle() {
                 return;
             }
-            // The last steps of a close may bring no event: the engine forgets a drained connection silently.
-            let _ = tokio::time::timeout(IDLE_POLL, idle).await;
         }
     }
 
-    /// The address the socket is bound to.
+    /// The address the endpoint's own socket is bound to. Dials may leave from elsewhere, see [`DialFrom`].
     ///
     /// # Errors
     ///
@@ -226,26 +224,31 @@ impl Endpoint {
         Ok(self.inner.shared.lock().socket.local_addr())
     }
 
-    /// Moves the endpoint to another socket: connections live on, and peers that can follow a move do (Go cannot, UDX 11).
+    /// Moves the endpoint to another socket: connections live on, and peers that can follow a move do (Go cannot, UDX 11). Connections
+    /// that were dialed from fresh ports move to new ones at the same address.
     ///
     /// # Errors
     ///
     /// Those of preparing the socket; the old one stays in use then.
     pub fn rebind(&self, socket: UdpSocket) -> io::Result<()> {
-        let _runtime = self.inner.runtime.enter();
-        let socket = Arc::new(Socket::new(socket, self.inner.socket_buffer)?);
+        let maker = self.inner.ports.maker();
+        let _runtime = maker.runtime.enter();
+        let socket = Arc::new(Socket::new(socket, maker.socket_buffer)?);
+        let local = socket.local_addr();
         let old = self
             .inner
             .shared
             .operate(|state, _, _| std::mem::replace(&mut state.socket, socket));
         drop(old);
-        Ok(())
+        self.inner.ports.rebind(local)
     }
 
     /// Bytes that the engine holds now: connections, streams, what is buffered in them. Counted anew at each call, so its cost
     /// grows with the number of connections.
     pub fn engine_memory(&self) -> usize {
-        self.inner.shared.lock().engine.memory()
+        let fresh = self.inner.ports.alive();
+        let fresh = fresh.iter().map(|port| port.lock().engine.memory());
+        self.inner.shared.lock().engine.memory() + fresh.sum::<usize>()
     }
 
     /// What the endpoint did so far.
@@ -258,7 +261,7 @@ impl Endpoint {
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &shared.counters;
         EndpointStats {
-            engine,
+            engine: self.inner.ports.add_stats(engine),
             socket: SocketStats {
                 datagrams_sent: read(&counters.datagrams_sent),
                 send_calls: read(&counters.send_calls),
@@ -271,18 +274,6 @@ impl Endpoint {
             },
             impairment,
         }
-    }
-}
-
-/// How often `wait_idle` looks by itself.
-const IDLE_POLL: Duration = Duration::from_millis(10);
-
-struct IdleWaiter<'a>(&'a Shared);
-
-impl Drop for IdleWaiter<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.idle_waiters = state.idle_waiters.saturating_sub(1);
     }
 }
 
@@ -309,7 +300,7 @@ pub struct EndpointStats {
     pub engine: engine::EndpointStats,
     /// What the socket layer counts.
     pub socket: SocketStats,
-    /// What the impairment did to datagrams on their way out, and on their way back.
+    /// What the impairment did to datagrams on their way out, and on their way back, at the endpoint's own port.
     pub impairment: Option<(gapless_link::Counters, gapless_link::Counters)>,
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, one enum per operation, and how it looks as an [`io::Error`].
 
 use gapless_udx as engine;
+use gapless_udx::wire::Version;
 use std::io;
 use std::net::SocketAddr;
 use thiserror::Error;
@@ -27,16 +28,21 @@ pub enum ConnectionError {
     #[error("nothing heard from the peer for the whole idle timeout")]
     IdleTimeout,
     /// The peer never answered the dial.
-    #[error("the peer did not answer{}", if *.refused { ": its host says that nobody listens on that port" } else { "" })]
+    #[error("the peer did not answer{}", Silence(*.refused, *.only))]
     NoAnswer {
         /// The network reported (by ICMP, which anybody can forge) that the port or host cannot be reached.
         refused: bool,
+        /// The one wire version that was tried, because the settings force it or the peer was remembered for it; `None` if the
+        /// peer could choose.
+        only: Option<Version>,
     },
     /// The peer no longer knows this connection, most likely because it was restarted.
     #[error("the peer no longer knows this connection")]
     StatelessReset,
-    /// The peer speaks no version of UDX that this side speaks.
-    #[error("the peer speaks no common version of UDX")]
+    /// The peer says that it speaks other versions of UDX than the one that the settings force.
+    #[error(
+        "the peer does not speak the version of UDX that the settings force: let it be discovered"
+    )]
     VersionMismatch,
     /// All 2^32 packet numbers were used, some terabytes after the start. Connect again.
     #[error("the connection has used up its packet numbers")]
@@ -62,9 +68,31 @@ impl std::fmt::Display for Reason<'_> {
     }
 }
 
+/// Shows what is known about why nobody answered, and what may help.
+struct Silence(bool, Option<Version>);
+
+impl std::fmt::Display for Silence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // Then the version is hardly the cause.
+            Self(true, _) => f.write_str(": its host says that nobody listens on that port"),
+            Self(false, Some(version)) => write!(
+                f,
+                " in UDX version {}, the only one that was tried: if it may speak another, let the version be discovered",
+                version.wire()
+            ),
+            Self(false, None) => Ok(()),
+        }
+    }
+}
+
 impl ConnectionError {
-    pub(crate) fn from_reason(reason: &engine::CloseReason, refused: bool) -> Self {
+    /// Why a connection is over.
+    pub(crate) fn of(connection: &engine::Connection, refused: bool) -> Self {
         use engine::CloseReason;
+        let Some(reason) = connection.close_reason() else {
+            return Self::EndpointStopped;
+        };
         match reason {
             CloseReason::Local { code } => Self::LocallyClosed { code: *code },
             CloseReason::Peer { code, reason } => Self::ClosedByPeer {
@@ -72,7 +100,10 @@ impl ConnectionError {
                 reason: reason.clone(),
             },
             CloseReason::IdleTimeout => Self::IdleTimeout,
-            CloseReason::NoAnswer => Self::NoAnswer { refused },
+            CloseReason::NoAnswer => Self::NoAnswer {
+                refused,
+                only: connection.version(),
+            },
             CloseReason::StatelessReset => Self::StatelessReset,
             CloseReason::VersionMismatch => Self::VersionMismatch,
             CloseReason::NumbersExhausted => Self::NumbersExhausted,
@@ -94,8 +125,8 @@ impl ConnectionError {
             Self::LocallyClosed { .. } | Self::EndpointStopped => io::ErrorKind::NotConnected,
             Self::ClosedByPeer { code: 0, .. } => io::ErrorKind::ConnectionAborted,
             Self::ClosedByPeer { .. } | Self::StatelessReset => io::ErrorKind::ConnectionReset,
-            Self::NoAnswer { refused: true } => io::ErrorKind::ConnectionRefused,
-            Self::NoAnswer { refused: false } | Self::IdleTimeout => io::ErrorKind::TimedOut,
+            Self::NoAnswer { refused: true, .. } => io::ErrorKind::ConnectionRefused,
+            Self::NoAnswer { refused: false, .. } | Self::IdleTimeout => io::ErrorKind::TimedOut,
             Self::VersionMismatch => io::ErrorKind::Unsupported,
             Self::NumbersExhausted | Self::Internal => io::ErrorKind::Other,
         }
@@ -118,6 +149,11 @@ pub enum ConnectError {
     /// The endpoint's socket is bound to the other family: an IPv4 socket cannot send to an IPv6 address.
     #[error("{0} is of another address family than the endpoint's socket")]
     AddressFamily(SocketAddr),
+    /// The dial was to leave from a fresh port ([`DialFrom`](crate::DialFrom)), and the system has no socket for it.
+    #[error(
+        "cannot have a fresh UDP port ({0}): allow more open files, or dial from the endpoint's own port"
+    )]
+    NoFreshPort(io::ErrorKind),
     /// The connection's settings contradict each other or the protocol.
     #[error("the settings of the connection are invalid")]
     InvalidConfig,
@@ -207,6 +243,7 @@ impl From<ConnectError> for io::Error {
                 io::ErrorKind::InvalidInput
             }
             ConnectError::AddressFamily(_) => io::ErrorKind::AddrNotAvailable,
+            ConnectError::NoFreshPort(kind) => kind,
         };
         Self::new(kind, error)
     }
@@ -280,7 +317,10 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let cause = error.get_ref().and_then(|e| e.downcast_ref::<WriteError>());
         assert_eq!(cause, Some(&lost));
-        let refused = io::Error::from(ConnectionError::NoAnswer { refused: true });
+        let refused = io::Error::from(ConnectionError::NoAnswer {
+            refused: true,
+            only: None,
+        });
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

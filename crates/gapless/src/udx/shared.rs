@@ -4,6 +4,7 @@ use super::error::ConnectionError;
 use super::socket::{Counters, Socket};
 use super::streams::{Stream, Streams};
 use super::trace;
+use super::versions::PeerVersions;
 use gapless_udx::{self as engine, ConnectionHandle, Event, Instant};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -27,17 +28,23 @@ pub(crate) struct Shared {
     pub(crate) incoming: Notify,
     /// The last connection is gone.
     pub(crate) idle: Notify,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Shared {
-    pub(crate) fn new(engine: engine::Endpoint, socket: Arc<Socket>, options: Options) -> Self {
+    pub(crate) fn new(
+        engine: engine::Endpoint,
+        socket: Arc<Socket>,
+        options: Options,
+        versions: PeerVersions,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
-            state: Mutex::new(State::new(engine, socket, options)),
+            state: Mutex::new(State::new(engine, socket, options, versions)),
             epoch: std::time::Instant::now(),
             incoming: Notify::new(),
             idle: Notify::new(),
-            counters: Counters::default(),
+            counters,
         }
     }
 
@@ -59,6 +66,20 @@ impl Shared {
         result
     }
 
+    /// Waits until no connection is left and all goodbyes are said.
+    pub(crate) async fn wait_idle(&self) {
+        self.lock().idle_waiters += 1;
+        let _waiter = IdleWaiter(self);
+        loop {
+            // Before the look, so that no change falls between the two.
+            let idle = self.idle.notified();
+            if self.lock().is_idle() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.instant(std::time::Instant::now())
     }
@@ -74,11 +95,21 @@ impl Shared {
     }
 }
 
+struct IdleWaiter<'a>(&'a Shared);
+
+impl Drop for IdleWaiter<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.idle_waiters = state.idle_waiters.saturating_sub(1);
+    }
+}
+
 /// What the application chose for this layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) linger: Duration,
     pub(crate) refusal_patience: Duration,
+    pub(crate) version_patience: Duration,
 }
 
 pub(crate) struct State {
@@ -87,6 +118,7 @@ pub(crate) struct State {
     pub(crate) connections: HashMap<ConnectionHandle, Entry>,
     pub(crate) driver: DriverState,
     pub(crate) options: Options,
+    versions: PeerVersions,
     /// Times at which this layer itself has something to do for a connection.
     alarms: BTreeSet<(Instant, ConnectionHandle)>,
     /// Dials without an answer, for which hints of the network matter.
@@ -119,7 +151,7 @@ pub(crate) struct Entry {
     pub(crate) over: Option<ConnectionError>,
     pub(crate) pongs: u64,
     pub(crate) last_pong: Duration,
-    refused: bool,
+    pub(crate) refused: bool,
     alarm: Option<Instant>,
     /// No handle is left. It lives on until what was written has arrived.
     dropped: Option<Dropped>,
@@ -213,13 +245,19 @@ impl Entry {
 }
 
 impl State {
-    fn new(engine: engine::Endpoint, socket: Arc<Socket>, options: Options) -> Self {
+    fn new(
+        engine: engine::Endpoint,
+        socket: Arc<Socket>,
+        options: Options,
+        versions: PeerVersions,
+    ) -> Self {
         Self {
             engine,
             socket,
             connections: HashMap::new(),
             driver: DriverState::default(),
             options,
+            versions,
             alarms: BTreeSet::new(),
             dialing: BTreeSet::new(),
             endpoint_held: true,
@@ -248,12 +286,9 @@ impl State {
         }
         let signals = entry.signals.clone();
         // It may have ended before it was accepted.
-        if let Some(reason) = self
-            .engine
-            .connection(handle)
-            .and_then(|c| c.close_reason())
-        {
-            entry.over = Some(ConnectionError::from_reason(reason, false));
+        let connection = self.engine.connection(handle);
+        if let Some(connection) = connection.filter(|connection| connection.is_closed()) {
+            entry.over = Some(ConnectionError::of(connection, false));
         }
         self.connections.insert(handle, entry);
         signals
@@ -261,10 +296,9 @@ impl State {
 
     /// Passes the engine's events on to those who wait for them. Whether there were any.
     pub(crate) fn dispatch(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
-        let (mut any, mut ended) = (false, false);
+        let mut any = false;
         while let Some((handle, event)) = self.engine.poll_event() {
             any = true;
-            ended |= event == Event::Closed;
             trace::event(handle, &event);
             if let Event::Incoming = event {
                 self.on_incoming(wakes);
@@ -280,6 +314,7 @@ impl State {
                     wakes.0.push(signal(|s| &s.connected));
                     entry.connected = true;
                     self.dialing.remove(&handle);
+                    self.learn(handle);
                 }
                 Event::StreamOpened => wakes.0.push(signal(|s| &s.stream_opened)),
                 Event::StreamsAvailable => wakes.0.push(signal(|s| &s.streams_available)),
@@ -308,9 +343,6 @@ impl State {
                 _ => {}
             }
         }
-        if ended && self.idle_waiters > 0 && self.is_idle() {
-            wakes.0.push(Wake::Idle);
-        }
         any
     }
 
@@ -334,15 +366,36 @@ impl State {
         let Some(entry) = self.connections.get_mut(&handle) else {
             return;
         };
-        let connection = self.engine.connection(handle);
-        let error = match connection.and_then(|c| c.close_reason()) {
-            Some(reason) => ConnectionError::from_reason(reason, entry.refused),
+        let error = match self.engine.connection(handle) {
+            Some(connection) => ConnectionError::of(connection, entry.refused),
             None => ConnectionError::EndpointStopped,
         };
-        entry.end(error, wakes);
+        let dropped = entry.dropped.is_some();
+        self.learn(handle);
+        if let Some(entry) = self.connections.get_mut(&handle) {
+            entry.end(error, wakes);
+        }
         self.dialing.remove(&handle);
-        if entry.dropped.is_some() {
+        if dropped {
             self.remove(handle);
+        }
+    }
+
+    /// Remembers which version a peer answered in that was dialed, and that one did not answer in the version it was remembered for.
+    fn learn(&self, handle: ConnectionHandle) {
+        let Some(connection) = self.engine.connection(handle) else {
+            return;
+        };
+        if connection.side() != engine::Side::Dialer {
+            return;
+        }
+        let remote = connection.remote_address();
+        match (connection.is_established(), connection.version()) {
+            (true, Some(version)) => self.versions.learn(remote, version, connection.peer()),
+            _ if connection.close_reason() == Some(&engine::CloseReason::NoAnswer) => {
+                self.versions.forget(remote);
+            }
+            _ => {}
         }
     }
 
@@ -505,7 +558,10 @@ impl State {
         if entry.dropped.is_some() {
             self.remove(handle);
         } else if entry.refused && !entry.connected {
-            entry.end(ConnectionError::NoAnswer { refused: true }, wakes);
+            let connection = self.engine.connection(handle);
+            let only = connection.and_then(|connection| connection.version());
+            let refused = true;
+            entry.end(ConnectionError::NoAnswer { refused, only }, wakes);
             self.close(handle, now, 0, b"", wakes);
         }
     }
@@ -531,6 +587,13 @@ impl State {
         !self.endpoint_held && self.connections.is_empty() && self.engine.is_idle()
     }
 
+    /// Tells those who wait for it that nothing is left.
+    pub(crate) fn tell_idle(&self, wakes: &mut Wakes) {
+        if self.idle_waiters > 0 && self.is_idle() {
+            wakes.0.push(Wake::Idle);
+        }
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.driver.stopped || self.engine.is_idle()
     }
@@ -551,12 +614,8 @@ impl State {
             return error;
         }
         let refused = entry.is_some_and(|entry| entry.refused);
-        match self
-            .engine
-            .connection(handle)
-            .and_then(|c| c.close_reason())
-        {
-            Some(reason) => ConnectionError::from_reason(reason, refused),
+        match self.engine.connection(handle) {
+            Some(connection) => ConnectionError::of(connection, refused),
             None => ConnectionError::EndpointStopped,
         }
     }
