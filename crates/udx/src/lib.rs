@@ -4,8 +4,9 @@
 //! deadline, and events. No sockets, clocks, threads, or hidden randomness: the same code runs under
 //! tokio, in a kernel, under a fuzzer, and in a simulator in virtual time.
 //!
-//! "UDX 8.3" and the like in comments name sections of the specification of wire version 3; V and D
-//! its hazards and differences between peers; R the rules and P the principles of this project.
+//! "UDX 8.3" and the like in comments name sections of `docs/udx.md`, V and D its hazards and differences
+//! between peers; "UDX2 9.3", "UDX2 H9" and "UDX2 D16" the same of wire version 2. R are the rules and P the
+//! principles of this project.
 //!
 //! # Example
 //!
