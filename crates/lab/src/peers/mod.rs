@@ -3,6 +3,8 @@
 //! A model is written from the specifications: what it does wrong, it does because a peer in the field does. The specification's
 //! name of a defect stands where the model has it. Models share no code with the engine, not even the codec.
 
+pub mod dart;
+mod window;
 pub mod wire;
 
 use gapless_udx::Instant;
