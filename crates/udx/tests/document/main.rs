@@ -10,6 +10,7 @@
 )]
 
 mod constants;
+mod engine;
 mod examples;
 mod references;
 
