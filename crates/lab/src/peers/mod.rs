@@ -4,8 +4,12 @@
 //! name of a defect stands where the model has it. Models share no code with the engine, not even the codec.
 
 pub mod dart;
+mod go;
+mod kind;
 mod window;
 pub mod wire;
+
+pub use kind::{Kind, foreign};
 
 use gapless_udx::Instant;
 use std::net::SocketAddr;

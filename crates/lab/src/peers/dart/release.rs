@@ -46,7 +46,7 @@ pub(super) enum Threshold {
 
 impl Release {
     /// The wire version it speaks.
-    pub(super) fn version(self) -> u32 {
+    pub(in crate::peers) fn version(self) -> u32 {
         if self < Self::V300 { 2 } else { 3 }
     }
 
