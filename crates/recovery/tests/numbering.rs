@@ -234,3 +234,86 @@ fn a_number_can_be_left_out_where_holes_are_harmless() {
     recovery.skip_number();
     assert_eq!(recovery.next_number(), 0, "every number must arrive");
 }
+
+/// UDX2 H4: what a sender's span of numbers is counted from.
+#[test]
+fn the_oldest_number_is_the_lowest_that_is_not_acknowledged() {
+    use gapless_recovery::{Class, Numbering, Recovery};
+    let config = Config {
+        numbering: Numbering::Reuse,
+        first_number: 7,
+        ..Config::default()
+    };
+    let now = Instant::from_nanos(0);
+    let mut recovery = Recovery::new(&config, now);
+    assert_eq!(recovery.oldest_number(), 7);
+    for what in 0..5 {
+        recovery.commit(now, Class::Reliable, 100, what).unwrap();
+    }
+    let later = Instant::from_nanos(20_000_000);
+    let mut ack = |number| {
+        let range = std::iter::once(number..=number);
+        recovery
+            .on_ack(later, number, Duration::ZERO, range, |_| {})
+            .unwrap();
+        recovery.oldest_number()
+    };
+    assert_eq!([8, 10, 7, 9, 11].map(&mut ack), [7, 7, 9, 11, 12]);
+}
+
+/// A dialer learns from the first answer how its peer numbers: its one packet has arrived, and what follows counts on.
+#[test]
+fn numbering_can_be_learned_from_the_first_answer() {
+    use gapless_recovery::{Class, Numbering, Recovery};
+    for (first, then) in [
+        (Numbering::Reuse, Numbering::Fresh),
+        (Numbering::Reuse, Numbering::Reuse),
+    ] {
+        let config = |numbering, first_number| Config {
+            numbering,
+            first_number,
+            ..Config::default()
+        };
+        let mut now = Instant::from_nanos(0);
+        let mut recovery = Recovery::new(&config(first, 0), now);
+        let syn = recovery.commit(now, Class::Reliable, 60, "syn").unwrap();
+        for _ in 0..3 {
+            now = recovery.next_deadline().unwrap();
+            recovery.on_timeout(now);
+            assert_eq!(
+                recovery.resend(now, syn.record, 60),
+                Ok(0),
+                "under its number"
+            );
+        }
+        recovery.on_rtt_sample(now, ms(40));
+        recovery.restart(&config(then, 1), now);
+        recovery.check().unwrap();
+        assert_eq!(
+            (recovery.next_number(), recovery.bytes_in_flight()),
+            (1, 0)
+        );
+        assert_eq!(recovery.rtt().smoothed(), ms(40), "what was measured stays");
+        assert_eq!(recovery.stats().packets_sent, 4);
+        // The acknowledgement of the first packet comes too late to matter.
+        let late = recovery.on_ack(now, 0, Duration::ZERO, std::iter::once(0..=0), |_| {});
+        assert_eq!(late.unwrap().newly_acked_records, 0);
+        let data: Vec<u64> = (0..5)
+            .map(|_| {
+                recovery
+                    .commit(now, Class::Reliable, 1200, "data")
+                    .unwrap()
+                    .number
+            })
+            .collect();
+        assert_eq!(data, [1, 2, 3, 4, 5]);
+        let mut acked = 0;
+        now += ms(40);
+        let all = std::iter::once(0..=5);
+        recovery
+            .on_ack(now, 5, Duration::ZERO, all, |_| acked += 1)
+            .unwrap();
+        assert_eq!((acked, recovery.stats().packets_lost), (5, 0), "{then:?}");
+        recovery.check().unwrap();
+    }
+}

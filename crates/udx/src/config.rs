@@ -92,6 +92,9 @@ pub struct ConnectionConfig {
     /// Number of the first numbered packet in both directions. Anything but 0 is for tests:
     /// both sides must agree.
     pub first_number: u64,
+    /// Position of the first byte of every stream in both directions, at most 2^52. Anything but 0 is for
+    /// tests of long streams: both sides must agree.
+    pub first_position: u64,
 }
 
 impl Default for ConnectionConfig {
@@ -110,6 +113,7 @@ impl Default for ConnectionConfig {
             initial_stream_window: 1 << 20,
             max_in_flight: 16 << 20,
             first_number: 0,
+            first_position: 0,
         }
     }
 }
@@ -124,8 +128,8 @@ impl ConnectionConfig {
         // R12: two sides that ask at once after each answer would never stop.
         let asks = self.keep_alive.is_none_or(|pause| !pause.is_zero());
         let times = !self.idle_timeout.is_zero() && !self.dial_timeout.is_zero() && asks;
-        let number = self.first_number < u64::MAX >> 1;
-        if sizes && times && number {
+        let first = self.first_number < u64::MAX >> 1 && self.first_position <= 1 << 52;
+        if sizes && times && first {
             Ok(())
         } else {
             Err(ConnectError::InvalidConfig)

@@ -123,6 +123,7 @@ fn questions<R>(recovery: &Recovery<R>, now: Instant, bytes: u32) {
         recovery.may_send(now, bytes),
         recovery.owes_probe(),
         recovery.next_number(),
+        recovery.oldest_number(),
     ));
     black_box((
         recovery.next_lost(),
@@ -184,6 +185,11 @@ fn recovery_split_span(
     tail: Piece,
 ) -> bool {
     recovery.split_span(id, head_span, head, tail).is_ok()
+}
+
+#[unsafe(no_mangle)]
+fn recovery_restart(recovery: &mut Recovery<Piece>, config: &Config, now: Instant) {
+    recovery.restart(config, now);
 }
 
 fn receive<R>(

@@ -155,6 +155,14 @@ impl<R> Recovery<R> {
         self.log.next_number()
     }
 
+    /// The lowest number that is not acknowledged, or [`Recovery::next_number`] if all are. Under
+    /// [`Numbering::Reuse`](crate::Numbering::Reuse) only; under [`Numbering::Fresh`](crate::Numbering::Fresh), where nothing
+    /// waits for a certain number, always the next one.
+    #[must_use]
+    pub fn oldest_number(&self) -> u64 {
+        self.log.oldest_number()
+    }
+
     /// Bytes sent and neither acknowledged nor declared lost.
     #[must_use]
     pub fn bytes_in_flight(&self) -> u64 {
@@ -397,6 +405,19 @@ impl<R> Recovery<R> {
         self.update_pacer();
         self.pacer.reset(now);
         self.find_losses(now, 0, true);
+    }
+
+    /// Starts anew as `config` says, for a caller who learned from its peer's first answer how numbers are to be used: books, window
+    /// and the search for the path's size. What waited for an acknowledgement is forgotten, since that answer shows that it
+    /// arrived. The round trip time, the counts and the events stay.
+    pub fn restart(&mut self, config: &Config, now: Instant) {
+        let now = self.advance(now);
+        let anew = Recovery::new(config, now);
+        let before = core::mem::replace(self, anew);
+        self.rtt = before.rtt;
+        self.events = before.events;
+        self.stats = before.stats;
+        self.update_pacer();
     }
 
     /// Replaces [`Config::min_pto`], for a caller who has learned how soon the peer acknowledges.

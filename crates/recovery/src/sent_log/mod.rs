@@ -377,6 +377,13 @@ impl<R> SentLog<R> {
         self.next_number
     }
 
+    pub(crate) fn oldest_number(&self) -> u64 {
+        // Acknowledged spans leave the front at once.
+        self.spans
+            .front()
+            .map_or(self.next_number, |span| span.start)
+    }
+
     pub(crate) const fn next_order(&self) -> u64 {
         self.transmissions.next()
     }

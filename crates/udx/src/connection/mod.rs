@@ -216,7 +216,7 @@ impl Connection {
             path,
             recovery,
             acks: Acks::new(config.first_number, now),
-            streams: Streams::new(limits, config.initial_stream_window, start.seed),
+            streams: Streams::new(limits, &config, start.seed),
             owed: Owed {
                 token: start.token,
                 ..Owed::default()

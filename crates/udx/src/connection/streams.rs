@@ -8,8 +8,9 @@ use core::time::Duration;
 use gapless_recovery::Instant;
 use gapless_seq::RangeSet;
 
+use crate::config::ConnectionConfig;
 use crate::limits::Limits;
-use crate::stream::{Blocks, RecvHalf, SendHalf, WindowConfig};
+use crate::stream::{Blocks, Discipline, RecvHalf, SendHalf, WindowConfig};
 
 /// Names a stream within its connection: this side's ID of it on the wire.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -122,6 +123,9 @@ pub(crate) struct Streams {
     pub(crate) open_waiting: bool,
     max_by_peer: u32,
     window: WindowConfig,
+    discipline: Discipline,
+    /// The position of every stream's first byte: 0 but in tests.
+    start: u64,
     /// What windows may still grow by, in bytes.
     pub(crate) growth: u64,
     /// Bytes written and not acknowledged, over all streams.
@@ -139,15 +143,15 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    pub(crate) fn new(limits: &Limits, initial_window: u64, seed: u64) -> Self {
-        let start = own_id(u32::try_from(seed >> 32).unwrap_or(0));
+    pub(crate) fn new(limits: &Limits, config: &ConnectionConfig, seed: u64) -> Self {
+        let first_id = own_id(u32::try_from(seed >> 32).unwrap_or(0));
         Streams {
             table: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             finished: None,
             early_fins: Vec::new(),
-            first_id: start,
-            next_id: start,
+            first_id,
+            next_id: first_id,
             sending: VecDeque::new(),
             control: VecDeque::new(),
             incoming: VecDeque::new(),
@@ -159,9 +163,11 @@ impl Streams {
             open_waiting: false,
             max_by_peer: 1 << limits.max_streams.clamp(1, 1 << 15).ilog2(),
             window: WindowConfig {
-                initial: initial_window,
+                initial: config.initial_stream_window,
                 max: limits.max_stream_window,
             },
+            discipline: Discipline::Free,
+            start: config.first_position,
             growth: limits.receive_growth,
             buffered: 0,
             writers: 0,
@@ -277,8 +283,8 @@ impl Streams {
             remote,
             opened_by_us,
             peer_source,
-            send: SendHalf::new(opened_by_us),
-            recv: RecvHalf::new(&self.window),
+            send: SendHalf::starting_at(self.start, opened_by_us, self.discipline),
+            recv: RecvHalf::at(&self.window, self.start),
             queued: false,
             control_queued: false,
             read_waiting: false,
@@ -325,6 +331,16 @@ impl Streams {
             .iter()
             .position(|fin| fin.source == source)?;
         Some(self.early_fins.swap_remove(at).size)
+    }
+
+    /// How data are sent from now on, on all streams.
+    pub(crate) fn set_discipline(&mut self, discipline: Discipline) {
+        self.discipline = discipline;
+        for stream in self.table.values_mut() {
+            stream.send.set_discipline(discipline);
+        }
+        let ids: Vec<u32> = self.table.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.queue(id));
     }
 
     /// Something of the stream can be sent: it gets its turn.
@@ -490,7 +506,7 @@ mod tests {
     // V4
     #[test]
     fn a_tombstone_covers_no_stream_of_a_peer_that_counts_by_one() {
-        let mut streams = Streams::new(&Limits::default(), 1 << 16, 0);
+        let mut streams = Streams::new(&Limits::default(), &ConnectionConfig::default(), 0);
         let first = CHOSEN + 4;
         streams.entomb(first, true);
         assert_eq!(streams.find(first | FOR_PEER, first), Found::Finished);

@@ -17,7 +17,7 @@ mod tests;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use recv::{ReadError, RecvError, RecvHalf};
-pub(crate) use send::{FinishError, Piece, SendHalf, SendState, WriteError};
+pub(crate) use send::{Discipline, FinishError, Piece, SendHalf, SendState, WriteError};
 pub(crate) use window::WindowConfig;
 
 /// The limit of every stream in each direction before anybody has said anything, in bytes: what all

@@ -106,7 +106,6 @@ impl RecvHalf {
     }
 
     /// A half whose bytes below `position` were received and read.
-    #[cfg(test)]
     pub(crate) fn at(config: &WindowConfig, position: u64) -> Self {
         Self {
             buffer: RecvBuffer::at(position),

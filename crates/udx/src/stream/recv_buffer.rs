@@ -87,7 +87,6 @@ impl RecvBuffer {
     }
 
     /// An empty buffer that has already handed out everything below `position`.
-    #[cfg(test)]
     pub(crate) fn at(position: u64) -> Self {
         Self {
             consumed: position,

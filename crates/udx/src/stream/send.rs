@@ -54,6 +54,8 @@ pub(crate) struct Acked {
     pub(crate) opened: bool,
     /// By this piece all bytes and the FIN are acknowledged.
     pub(crate) completed: bool,
+    /// By this piece the last that a stream which was given up still owed is acknowledged.
+    pub(crate) settled: bool,
 }
 
 /// Why nothing was written.
@@ -97,6 +99,22 @@ pub(crate) enum SendState {
     Stopped(u32),
 }
 
+/// What the peer's way to order data asks of a sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Discipline {
+    /// Frames say where their data belong: version 3.
+    #[default]
+    Free,
+    /// A number names its bytes for ever: version 2. What was sent stays until it is acknowledged, even when the
+    /// stream is given up, because all that follows waits for it (UDX2 H7).
+    Ordered,
+    /// The same towards a peer that may be a Go of version 2:
+    /// - nothing follows the SYN, nor the first data, before it is acknowledged, because what overtakes it is lost (UDX2 H9, H10);
+    /// - the FIN goes alone once everything is acknowledged, because there it ends the stream at once (UDX2 H8, D16);
+    /// - an acknowledgement is credit, because windows are granted on receipt but updates cease (UDX2 9.3, H13).
+    Cautious,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Syn {
     /// Goes with the next piece.
@@ -134,6 +152,9 @@ pub(crate) struct SendHalf {
     /// One past the last byte sent.
     sent: u64,
     limit: u64,
+    discipline: Discipline,
+    /// Data were acknowledged (UDX2 H9).
+    proven: bool,
     syn: Syn,
     fin: Fin,
     given_up: Option<GivenUp>,
@@ -146,11 +167,15 @@ pub(crate) struct SendHalf {
 impl SendHalf {
     /// A half that has sent nothing. `needs_syn`: this side opens the stream, so its first piece carries
     /// SYN; otherwise the peer has opened it.
-    pub(crate) fn new(needs_syn: bool) -> Self {
+    ///
+    /// The first byte is at `position`, which is 0 but in tests.
+    pub(crate) fn starting_at(position: u64, needs_syn: bool, discipline: Discipline) -> Self {
         Self {
-            buffer: SendBuffer::new(),
-            sent: 0,
-            limit: INITIAL_LIMIT,
+            buffer: SendBuffer::at(position),
+            sent: position,
+            limit: position.saturating_add(INITIAL_LIMIT),
+            discipline,
+            proven: false,
             syn: if needs_syn { Syn::Needed } else { Syn::Known },
             fin: Fin::Open,
             given_up: None,
@@ -159,15 +184,16 @@ impl SendHalf {
         }
     }
 
+    /// A half at position 0 of version 3.
+    #[cfg(test)]
+    pub(crate) fn new(needs_syn: bool) -> Self {
+        Self::starting_at(0, needs_syn, Discipline::Free)
+    }
+
     /// A half that is known to the peer and whose bytes below `position` are acknowledged.
     #[cfg(test)]
     pub(crate) fn at(position: u64) -> Self {
-        Self {
-            buffer: SendBuffer::at(position),
-            sent: position,
-            limit: position.saturating_add(INITIAL_LIMIT),
-            ..Self::new(false)
-        }
+        Self::starting_at(position, false, Discipline::Free)
     }
 
     /// Takes from the front of `data` what fits into `capacity` bytes of written and unacknowledged ones; no
@@ -214,6 +240,18 @@ impl SendHalf {
         }
     }
 
+    /// From now on data are sent so.
+    pub(crate) fn set_discipline(&mut self, discipline: Discipline) {
+        self.discipline = discipline;
+    }
+
+    /// The first frame shall have a SYN, although the peer opened the stream (UDX2 D4). For a half that has sent nothing.
+    pub(crate) fn answer_syn(&mut self) {
+        if self.syn == Syn::Known && self.state() == SendState::Ready {
+            self.syn = Syn::Needed;
+        }
+    }
+
     /// Whether the frame that opens the stream was sent, by either side.
     pub(crate) fn is_opened(&self) -> bool {
         self.syn != Syn::Needed
@@ -243,8 +281,18 @@ impl SendHalf {
             .min(self.credit())
             .min(position(max_payload.min(MAX_PIECE)));
         let syn = self.syn == Syn::Needed;
-        // V12, D22: a FIN ahead of the frame that opens the stream is forgotten by Go and JavaScript peers.
-        let fin = self.fin == Fin::Wanted && len == self.unsent() && self.syn != Syn::Sent;
+        let fin = match self.discipline {
+            // V12, D22: a FIN ahead of the frame that opens the stream is forgotten by Go and JavaScript peers.
+            Discipline::Free | Discipline::Ordered => {
+                self.fin == Fin::Wanted && len == self.unsent() && self.syn != Syn::Sent
+            }
+            // UDX2 H9, H10
+            Discipline::Cautious if !self.proven && self.is_outstanding() => return None,
+            // UDX2 H8, D16
+            Discipline::Cautious => {
+                self.fin == Fin::Wanted && self.buffer.is_empty() && self.syn == Syn::Known
+            }
+        };
         (len > 0 || syn || fin).then_some(Piece {
             offset: self.sent,
             len: u16::try_from(len).unwrap_or(u16::MAX),
@@ -267,10 +315,10 @@ impl SendHalf {
             self.sent
         );
         invariant!(
-            piece.end() <= self.limit,
+            piece.end() <= self.reach(),
             return,
             "{piece:?} to {}",
-            self.limit
+            self.reach()
         );
         self.sent = piece.end();
         if piece.syn {
@@ -289,7 +337,7 @@ impl SendHalf {
 
     /// A number of the piece's record was acknowledged.
     pub(crate) fn on_acked(&mut self, piece: &Piece) -> Acked {
-        if self.given_up.is_some() {
+        if self.given_up.is_some() && self.discipline == Discipline::Free {
             return Acked::default();
         }
         let before = self.is_acknowledged();
@@ -300,7 +348,15 @@ impl SendHalf {
         if piece.fin {
             self.fin = Fin::Acked;
         }
+        self.proven |= piece.len > 0;
         let freed = self.buffer.on_acked(piece.range());
+        if self.given_up.is_some() {
+            return Acked {
+                freed,
+                settled: !self.is_outstanding(),
+                ..Acked::default()
+            };
+        }
         let writable = self.has_room_again();
         if writable {
             self.wants_room = None;
@@ -310,6 +366,7 @@ impl SendHalf {
             writable,
             opened,
             completed: !before && self.is_acknowledged(),
+            settled: false,
         }
     }
 
@@ -408,9 +465,7 @@ impl SendHalf {
             Some(GivenUp::ByPeer(code)) => SendState::Stopped(code),
             None if self.is_acknowledged() => SendState::Acknowledged,
             None if matches!(self.fin, Fin::Sent | Fin::Acked) => SendState::FinSent,
-            None if self.sent == 0 && matches!(self.syn, Syn::Needed | Syn::Known) => {
-                SendState::Ready
-            }
+            None if !self.proven && !self.is_outstanding() => SendState::Ready,
             None => SendState::Sending,
         }
     }
@@ -423,7 +478,16 @@ impl SendHalf {
 
     /// Whether nothing is left to send or to wait for.
     pub(crate) fn is_finished(&self) -> bool {
-        self.given_up.is_some() || self.is_acknowledged()
+        // UDX2 H7: what a number carried has to arrive, wanted or not.
+        let owes = self.discipline != Discipline::Free && self.is_outstanding();
+        (self.given_up.is_some() && !owes) || self.is_acknowledged()
+    }
+
+    /// Whether something was sent and is not acknowledged.
+    pub(crate) fn is_outstanding(&self) -> bool {
+        self.sent > self.buffer.start()
+            || matches!(self.syn, Syn::Sent | Syn::Assumed)
+            || self.fin == Fin::Sent
     }
 
     /// Bytes written and never sent.
@@ -437,7 +501,20 @@ impl SendHalf {
     }
 
     fn credit(&self) -> u64 {
-        self.limit.saturating_sub(self.sent)
+        self.reach().saturating_sub(self.sent)
+    }
+
+    /// How far the half may send.
+    fn reach(&self) -> u64 {
+        match self.discipline {
+            Discipline::Free | Discipline::Ordered => self.limit,
+            // UDX2 9.3
+            Discipline::Cautious => self
+                .buffer
+                .acknowledged()
+                .saturating_add(INITIAL_LIMIT)
+                .max(self.limit),
+        }
     }
 
     /// Not at each acknowledgement, which would wake the writer for every other packet: at an eighth of the
@@ -453,7 +530,10 @@ impl SendHalf {
         let applies = self.given_up.is_none() && !self.is_acknowledged();
         if applies {
             self.given_up = Some(by);
-            self.buffer.discard();
+            match self.discipline {
+                Discipline::Free => self.buffer.discard(),
+                Discipline::Ordered | Discipline::Cautious => self.buffer.truncate(self.sent),
+            }
             self.sent = self.buffer.end();
             self.wants_room = None;
             self.blocked_repeat = None;

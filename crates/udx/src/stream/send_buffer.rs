@@ -52,6 +52,8 @@ pub(crate) struct SendBuffer {
     /// Acknowledged ranges above `start`, by their starts, with a gap between any two. No more than there
     /// are records outstanding.
     acked: BTreeMap<u64, u64>,
+    /// How many bytes they are together.
+    acked_above: u64,
 }
 
 impl SendBuffer {
@@ -61,7 +63,6 @@ impl SendBuffer {
     }
 
     /// An empty buffer of which everything below `position` is acknowledged.
-    #[cfg(test)]
     pub(crate) fn at(position: u64) -> Self {
         Self {
             start: position,
@@ -142,6 +143,7 @@ impl SendBuffer {
             }
             self.start = self.start.max(to);
             self.acked.pop_first();
+            self.acked_above = self.acked_above.saturating_sub(to.saturating_sub(from));
         }
         self.free();
         self.start.saturating_sub(before)
@@ -150,6 +152,11 @@ impl SendBuffer {
     /// The first byte that is not acknowledged, or [`end`](Self::end).
     pub(crate) fn start(&self) -> u64 {
         self.start
+    }
+
+    /// How many bytes are acknowledged, counted as if they had been so in order: a position.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.start.saturating_add(self.acked_above)
     }
 
     /// One past the last byte written.
@@ -181,6 +188,27 @@ impl SendBuffer {
                     .saturating_mul(mem::size_of::<Chunk>()),
             )
             .saturating_add(self.acked.len().saturating_mul(mem::size_of::<[u64; 4]>()))
+    }
+
+    /// Lets go what was written from `end` on, where nothing is acknowledged.
+    pub(crate) fn truncate(&mut self, end: u64) {
+        let end = end.clamp(self.start, self.end);
+        let staged = size(end.saturating_sub(self.stage_start()));
+        if end < self.stage_start() {
+            self.stage.clear();
+        }
+        self.stage.truncate(staged);
+        while let Some(last) = self.chunks.back_mut() {
+            if last.start < end {
+                last.bytes.truncate(size(end.saturating_sub(last.start)));
+                break;
+            }
+            self.chunks.pop_back();
+        }
+        self.end = end;
+        if self.is_empty() {
+            self.discard();
+        }
     }
 
     /// Lets everything go; the positions stay.
@@ -232,8 +260,10 @@ impl SendBuffer {
         while let Some((&from, &to)) = self.acked.range(start..=end).next() {
             end = end.max(to);
             self.acked.remove(&from);
+            self.acked_above = self.acked_above.saturating_sub(to.saturating_sub(from));
         }
         self.acked.insert(start, end);
+        self.acked_above = self.acked_above.saturating_add(end.saturating_sub(start));
     }
 
     /// Drops the chunks below `start`.

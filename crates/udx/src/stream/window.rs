@@ -97,7 +97,6 @@ impl ReceiveWindow {
     }
 
     /// A window of 64 KiB of a stream whose bytes below `position` were received and consumed.
-    #[cfg(test)]
     pub(crate) fn at(config: &WindowConfig, position: u64) -> Self {
         Self {
             limit: position.saturating_add(INITIAL_LIMIT),
