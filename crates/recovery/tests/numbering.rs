@@ -289,10 +289,7 @@ fn numbering_can_be_learned_from_the_first_answer() {
         recovery.on_rtt_sample(now, ms(40));
         recovery.restart(&config(then, 1), now);
         recovery.check().unwrap();
-        assert_eq!(
-            (recovery.next_number(), recovery.bytes_in_flight()),
-            (1, 0)
-        );
+        assert_eq!((recovery.next_number(), recovery.bytes_in_flight()), (1, 0));
         assert_eq!(recovery.rtt().smoothed(), ms(40), "what was measured stays");
         assert_eq!(recovery.stats().packets_sent, 4);
         // The acknowledgement of the first packet comes too late to matter.

@@ -52,6 +52,10 @@ pub enum CloseReason {
     /// The peer speaks other wire versions only.
     #[error("the peer speaks no version that this side speaks")]
     VersionMismatch,
+    /// A packet of the peer's never came, although later ones did and the peer lives, so that all that followed it waited in
+    /// vain. Only version 2 has an order that can be broken so (UDX2 H17).
+    #[error("a packet that all others wait for never came")]
+    MissingPacket,
     /// Packet numbers ran out (UDX 3: after some 5 TB).
     #[error("the connection used up its packet numbers")]
     NumbersExhausted,

@@ -4,9 +4,12 @@
 //! The rest of the engine asks [`Rules`] and never the name. Every rule here that is for one peer's
 //! sake says whose; towards [`Peer::Own`] none of them costs anything.
 
+mod v2;
+
 use core::time::Duration;
 
 use crate::connection::Side;
+use crate::stream::Discipline;
 
 /// Which implementation the peer is, as far as its packets told.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -58,6 +61,32 @@ pub(crate) struct Rules {
     /// others delay as long (UDX 4.2), but one that only receives measures nothing and so takes 25 ms;
     /// our own kind measures by its challenge.
     pub(crate) ack_delay_share: u32,
+    /// Whether an ACK may go with data. UDX2 H7: not where a packet that is sent again must be the same.
+    pub(crate) ack_with_data: bool,
+    /// How streams send.
+    pub(crate) discipline: Discipline,
+    /// The most numbers from the oldest unacknowledged one on (UDX2 H4).
+    pub(crate) most_outstanding: u64,
+    /// Only one stream sends at a time, to its end (UDX2 D10, H11).
+    pub(crate) one_sender: bool,
+    /// Whether STREAM_DATA_BLOCKED and DATA_BLOCKED are understood (D13, UDX2 D1).
+    pub(crate) reports_blocked: bool,
+    /// UDX2 H2: until our first number is acknowledged, nothing is sent that Go would acknowledge under it.
+    pub(crate) waits_for_first: bool,
+    /// V5: a RESET_STREAM or STOP_SENDING goes in a numbered packet, with a SYN that means nothing. Version 2
+    /// between two of our own kind.
+    pub(crate) endings_in_order: bool,
+    /// UDX2 D11: early Go and Dart take limits for plain numbers, so beyond 2^32 they stay at the largest.
+    pub(crate) limits_saturate: bool,
+    /// UDX2 H14: senders that never ask are told the limit again and again.
+    pub(crate) insistent_windows: bool,
+}
+
+impl Rules {
+    /// Whether an ending can be said so that it arrives (V5).
+    pub(crate) fn endings_are_sure(&self) -> bool {
+        self.acknowledges_ping || self.endings_in_order
+    }
 }
 
 /// How late our own kind may acknowledge. The same 25 ms as everybody (UDX 4.2).
@@ -76,6 +105,15 @@ impl Peer {
             packets_before_answer: 10,
             min_pto: Duration::from_millis(200),
             ack_delay_share: 0,
+            ack_with_data: true,
+            discipline: Discipline::Free,
+            most_outstanding: u64::MAX,
+            one_sender: false,
+            reports_blocked: true,
+            waits_for_first: false,
+            endings_in_order: false,
+            limits_saturate: false,
+            insistent_windows: false,
         };
         match self {
             // UDX 18.1: treat unknown as Dart for D9 and as Go for D12.
@@ -105,6 +143,7 @@ impl Peer {
                 // reduces nothing; one sent late costs a lossy path its rate.
                 min_pto: Duration::from_millis(3),
                 ack_delay_share: 4,
+                ..common
             },
         }
     }

@@ -87,6 +87,14 @@ impl Acks {
         new
     }
 
+    /// The peer asks what arrived, with a packet that has no number of its own (UDX2 D14).
+    pub(crate) fn ask(&mut self) {
+        if !self.received.is_empty() {
+            self.pending = self.pending.max(1);
+            self.immediate = true;
+        }
+    }
+
     /// Whether an ACK is due now.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.immediate || self.deadline.is_some_and(|at| at <= now)

@@ -69,7 +69,7 @@ impl Connection {
             self.streams.writers = self.streams.writers.saturating_add(1);
         }
         self.streams.queue(id.0);
-        if stream_is_blocked(&self.streams, id) {
+        if self.rules.reports_blocked && stream_is_blocked(&self.streams, id) {
             // The update that allows more may have been lost: only asking helps (D13).
             self.streams.queue_control(id.0);
         }
@@ -194,6 +194,9 @@ impl Connection {
         self.streams.growth = growth;
         if due {
             self.streams.queue_control(id.0);
+        }
+        if self.v2.is_some() {
+            self.on_room();
         }
     }
 

@@ -95,9 +95,16 @@ impl Connection {
             .events
             .capacity()
             .saturating_mul(size_of::<crate::Event>());
-        [size_of::<Self>(), recovery, events, self.streams.memory()]
-            .into_iter()
-            .fold(0, usize::saturating_add)
+        let v2 = self.v2.as_ref().map_or(0, |v2| v2.memory());
+        [
+            size_of::<Self>(),
+            recovery,
+            events,
+            self.streams.memory(),
+            v2,
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 }
 

@@ -201,7 +201,7 @@ impl Connection {
         {
             self.owed.endings.remove(said);
         }
-        let left = if self.rules.acknowledges_ping {
+        let left = if self.rules.endings_are_sure() {
             1
         } else {
             BLIND_REPEATS
@@ -213,13 +213,15 @@ impl Connection {
         });
     }
 
-    /// Nothing of the stream is sent again. Version 3 does not mind the holes (P1, UDX 3).
+    /// Nothing of the stream is sent again. Version 3 does not mind the holes (P1, UDX 3); under version 2 recovery abandons
+    /// nothing, and what was sent goes on until it is acknowledged (UDX2 H7).
     fn forget_sent(&mut self, id: u32) {
         self.recovery
             .abandon(|carried| matches!(carried, Carried::Stream { id: of, .. } if *of == id));
         self.streams.recount();
         // Its SYN may have been what opens the connection.
-        self.owed.opening = self.side == Side::Dialer && !self.clock.answered;
+        // Version 2 keeps it: see `SendHalf::open_connection`.
+        self.owed.opening = self.side == Side::Dialer && !self.clock.answered && self.v2.is_none();
     }
 
     /// Whoever waits on the stream learns that it is over (R22).
@@ -268,6 +270,9 @@ impl Connection {
 
     /// When an ending is to be said again.
     pub(super) fn next_ending(&self) -> Option<Instant> {
+        if !self.may_name_streams() {
+            return None;
+        }
         self.owed
             .endings
             .iter()
@@ -296,11 +301,22 @@ impl Connection {
         // stays to be said.
         if let Some(pending) = self.owed.endings.get_mut(at) {
             pending.next = now.saturating_add(pause);
-            if recorded || (written.is_some() && !self.rules.acknowledges_ping) {
+            if recorded || (written.is_some() && !self.rules.endings_are_sure()) {
                 pending.left = pending.left.saturating_sub(1);
             }
         }
         written
+    }
+
+    /// A limit as the peer understands it.
+    fn wire_limit(&self, limit: u64) -> Wire32 {
+        if self.rules.limits_saturate {
+            // UDX2 D11, 9.1: early Go would ignore a smaller value, and Dart would send next to nothing.
+            Wire32::new(limit.min(u64::from(u32::MAX)))
+        } else {
+            // UDX 10.1
+            Wire32::truncate(limit)
+        }
     }
 
     /// WINDOW_UPDATE with an ACK if one is due, or STREAM_DATA_BLOCKED alone in its packet (D13).
@@ -314,10 +330,12 @@ impl Connection {
             let ids = (stream.remote, id);
             if let Some(limit) = stream.recv.take_update() {
                 self.streams.note_deadline(id);
-                let limit = Wire32::truncate(limit);
+                let limit = self.wire_limit(limit);
                 return self.write_with_ack(buffer, ids, &[Frame::WindowUpdate { limit }]);
             }
-            if let Some(limit) = stream.send.take_blocked(now) {
+            if self.rules.reports_blocked
+                && let Some(limit) = stream.send.take_blocked(now)
+            {
                 self.streams.note_deadline(id);
                 let frame = Frame::StreamDataBlocked { stream: id, limit };
                 return self.write_unnumbered(buffer, ids, &[frame]);

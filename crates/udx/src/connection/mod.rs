@@ -10,6 +10,7 @@ mod send;
 mod stats;
 mod streams;
 mod timers;
+mod v2;
 mod write;
 
 use alloc::boxed::Box;
@@ -19,7 +20,7 @@ use core::net::SocketAddr;
 
 use gapless_recovery::{Config, Instant, MtuConfig, Numbering, Recovery};
 
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, VersionChoice};
 use crate::endpoint::{Nonces, Remains};
 use crate::error::{CloseReason, PeerMisbehaved, code};
 use crate::event::Event;
@@ -42,6 +43,9 @@ const MAX_TRACE_EVENTS: usize = 64;
 /// MAX_DATA until it is heard (UDX 10.2), in bytes.
 const INITIAL_MAX_DATA: u64 = 1 << 20;
 
+/// The largest datagram of version 2, in bytes: what Dart sends (UDX2 D22).
+const LARGEST_V2: u16 = 1422;
+
 /// The longest pause between repetitions (UDX 5, 18.2), in the peers and here.
 const MAX_BACKOFF: core::time::Duration = core::time::Duration::from_secs(2);
 
@@ -49,8 +53,12 @@ const MAX_BACKOFF: core::time::Duration = core::time::Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Connection {
     side: Side,
-    /// A property of the connection, not of the engine (UDX 19).
+    /// A property of the connection, not of the engine (UDX 19): the version of what it sends.
     version: Version,
+    /// What version 2 needs besides; also of a dialer that may come to speak it.
+    v2: Option<Box<v2::V2>>,
+    /// Before its first answer, a dialer was told that its version is not spoken there.
+    refused_version: bool,
     local_id: ConnectionId,
     peer_id: ConnectionId,
     config: Arc<ConnectionConfig>,
@@ -104,6 +112,7 @@ struct SendLimits {
     /// MAX_DATA: bytes the peer lets us have in flight (D11).
     max_data: u64,
     send_buffer: u64,
+    max_records: usize,
     /// What we announce.
     own_max_data: u64,
 }
@@ -170,21 +179,39 @@ impl Connection {
     /// UDX 18.2: one packet opens the connection and its first stream.
     pub(crate) fn dial(start: Start, config: Arc<ConnectionConfig>, limits: &Limits) -> Self {
         let path = Path::dialed(start.remote, Nonces::new(start.nonce_key));
-        let mut connection = Connection::new(start, Side::Dialer, path, config, limits);
+        let v2 = v2::V2::for_dialer(config.version, config.first_number);
+        let version = match config.version {
+            VersionChoice::Only(version) => version,
+            // UDX 13: a version 3 SYN is answered in either version.
+            VersionChoice::Discover => Version::V3,
+        };
+        let mut connection =
+            Connection::new(start, Side::Dialer, path, config, limits, version, v2);
         let first = connection.streams.open();
+        if connection.v2.is_some()
+            && let Some(stream) = connection.streams.get_mut(first)
+        {
+            stream.send.open_connection();
+        }
         connection.streams.first = Some(first);
         connection.streams.queue(first);
         connection
     }
 
-    /// UDX 18.3. The packet that opens it is handled next.
+    /// UDX 18.3. The packet that opens it is handled next; its version is the connection's (UDX 13).
     pub(crate) fn accept_from(
         start: Start,
         config: Arc<ConnectionConfig>,
         limits: &Limits,
+        version: Version,
     ) -> Self {
         let path = Path::accepted(start.remote, Nonces::new(start.nonce_key), start.now);
-        let mut connection = Connection::new(start, Side::Acceptor, path, config, limits);
+        let v2 = match version {
+            Version::V3 => None,
+            Version::V2 => Some(v2::V2::new(config.first_number, false)),
+        };
+        let mut connection =
+            Connection::new(start, Side::Acceptor, path, config, limits, version, v2);
         connection.events.push_back(Event::Incoming);
         connection
     }
@@ -195,28 +222,40 @@ impl Connection {
         path: Path,
         config: Arc<ConnectionConfig>,
         limits: &Limits,
+        version: Version,
+        v2: Option<v2::V2>,
     ) -> Self {
         let now = start.now;
-        let recovery = Recovery::new(&recovery_config(&config, limits), now);
+        // Until the version is known, the one record there is goes under one number (UDX 13).
+        let numbered_as = if v2.is_some() { Version::V2 } else { version };
+        let recovery = recovery_config(&config, limits.max_records, numbered_as);
+        let recovery = Recovery::new(&recovery, now);
+        let rules = match v2 {
+            Some(_) => Peer::Unknown.rules_v2(),
+            None => Peer::Unknown.rules(),
+        };
         let own_max_data = announce_max_data(side, config.max_in_flight, limits.max_streams);
         Connection {
             side,
-            version: Version::V3,
+            version,
+            v2: v2.map(Box::new),
+            refused_version: false,
             local_id: start.local_id,
             peer_id: start.peer_id,
             limits: SendLimits {
                 max_data: INITIAL_MAX_DATA,
                 send_buffer: limits.send_buffer,
+                max_records: limits.max_records,
                 own_max_data,
             },
             closed: None,
             peer: Peer::Unknown,
-            rules: Peer::Unknown.rules(),
+            rules,
             clues: Clues::default(),
             path,
             recovery,
             acks: Acks::new(config.first_number, now),
-            streams: Streams::new(limits, &config, start.seed),
+            streams: Streams::new(limits, &config, &rules, start.seed),
             owed: Owed {
                 token: start.token,
                 ..Owed::default()
@@ -266,7 +305,12 @@ impl Connection {
             return;
         }
         // UDX 7.5: a timeout is silent. But whoever speaks after it is told (V3).
-        let silent = matches!(reason, CloseReason::IdleTimeout | CloseReason::NoAnswer);
+        // UDX2 5.5, H23: peers of version 2 notice nothing by themselves.
+        let unheard = matches!(
+            reason,
+            CloseReason::IdleTimeout | CloseReason::NoAnswer | CloseReason::VersionMismatch
+        );
+        let silent = unheard && (self.version == Version::V3 || !self.clock.answered);
         let remains = Remains {
             local_id: self.local_id,
             unasked: !silent,
@@ -309,9 +353,18 @@ impl Connection {
     }
 }
 
-fn recovery_config(config: &ConnectionConfig, limits: &Limits) -> Config {
+fn recovery_config(config: &ConnectionConfig, max_records: usize, version: Version) -> Config {
+    let (numbering, search) = match version {
+        Version::V3 => (Numbering::Fresh, config.mtu_search),
+        // UDX2 11: nobody acknowledges a probe, and what was too large could not be cut (H7).
+        Version::V2 => (Numbering::Reuse, false),
+    };
+    let base = match version {
+        Version::V3 => config.base_datagram,
+        Version::V2 => config.base_datagram.min(LARGEST_V2),
+    };
     Config {
-        numbering: Numbering::Fresh,
+        numbering,
         first_number: config.first_number,
         initial_rtt: config.initial_rtt,
         max_ack_delay: MAX_ACK_DELAY,
@@ -319,11 +372,11 @@ fn recovery_config(config: &ConnectionConfig, limits: &Limits) -> Config {
         max_pto: MAX_BACKOFF,
         algorithm: config.algorithm,
         pacing: config.pacing,
-        max_records: limits.max_records,
+        max_records,
         mtu: MtuConfig {
-            base: config.base_datagram,
+            base,
             max: config.max_datagram,
-            search: config.mtu_search,
+            search,
             ..MtuConfig::default()
         },
         ..Config::default()

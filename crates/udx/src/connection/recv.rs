@@ -1,6 +1,7 @@
 //! What packets do to a connection (UDX 18.4).
 
 use core::net::SocketAddr;
+use core::ops::RangeInclusive;
 
 use gapless_recovery::Instant;
 
@@ -13,20 +14,20 @@ use crate::event::Event;
 use crate::peer::{Peer, own_kind_streams};
 use crate::stream::RecvError;
 use crate::wire::reset::Token;
-use crate::wire::{Ack, Frame, Header, Packet, Stream as StreamFrame, VersionNegotiation};
+use crate::wire::{Ack, Frame, Header, Packet, Stream as StreamFrame};
 
 /// PATH_RESPONSEs that wait at most; a flood of challenges gets no more answers than that.
 const MAX_RESPONSES: usize = 4;
 
 /// What a packet's frames ask for together.
 #[derive(Debug, Default)]
-struct Outcome {
+pub(super) struct Outcome {
     /// The number is to be acknowledged, and how soon.
-    acknowledge: Option<Urgency>,
+    pub(super) acknowledge: Option<Urgency>,
     /// Something could not be stored: the packet must not be acknowledged (V13).
-    refused: bool,
+    pub(super) refused: bool,
     /// The packet has a number that means something (UDX 3).
-    numbered: bool,
+    pub(super) numbered: bool,
 }
 
 impl Connection {
@@ -52,7 +53,11 @@ impl Connection {
             self.note_opening(packet, first_from_peer);
         }
         self.note_answer(packet);
-        let number = packet.header().number.expand(self.acks.next_expected());
+        let near = match &self.v2 {
+            Some(v2) => v2.expected(),
+            None => self.acks.next_expected(),
+        };
+        let number = packet.header().number.expand(near);
         let mut outcome = Outcome::default();
         for frame in packet.frames() {
             self.handle_frame(from, packet.header(), number, &frame, &mut outcome);
@@ -62,11 +67,21 @@ impl Connection {
         }
         self.note_number(packet, &outcome);
         self.recognise();
+        if self.v2.is_some() {
+            self.on_numbered(packet, number, &mut outcome);
+            self.answer_syn();
+            if self.closed.is_some() {
+                return;
+            }
+        }
         if let (Some(urgency), false) = (outcome.acknowledge, outcome.refused) {
             let rtt = self.recovery.rtt();
             let srtt = (rtt.samples() > 0).then(|| rtt.smoothed());
             self.acks
                 .on_received(now, number, urgency, srtt, &self.rules);
+            if let Some(v2) = &mut self.v2 {
+                v2.note_received(number);
+            }
         }
     }
 
@@ -81,7 +96,7 @@ impl Connection {
         let proven = self.path.may_obey(from);
         match *frame {
             Frame::Padding { .. } | Frame::MtuProbe { .. } | Frame::RetireConnectionId { .. } => {}
-            // The dialect of a version 3 connection has none.
+            // Version 2: in its turn, once the others had their effect (UDX2 15.4).
             Frame::Ordered(_) => {}
             Frame::Ping => self.on_ping(header, number, outcome),
             Frame::Stream(frame) => self.on_stream(header, &frame, outcome),
@@ -129,6 +144,10 @@ impl Connection {
 
     fn on_ping(&mut self, header: &Header, number: u64, outcome: &mut Outcome) {
         outcome.numbered = true;
+        if self.v2.is_some() {
+            // UDX2 D14, H5: answered with what there is; its own number proves nothing.
+            return self.acks.ask();
+        }
         // D8: a PING under 0 is nobody's number.
         let zero = header.number.raw() == 0;
         // D9: Dart's probe carries the number of a data packet that may have been lost.
@@ -179,7 +198,7 @@ impl Connection {
         }
     }
 
-    fn admit(&mut self, header: &Header) -> u32 {
+    pub(super) fn admit(&mut self, header: &Header) -> u32 {
         let id = self
             .streams
             .admit(header.destination_stream, header.source_stream);
@@ -200,35 +219,43 @@ impl Connection {
         frame: &StreamFrame<'_>,
         outcome: &mut Outcome,
     ) {
+        if let Err(error) = self.take_piece(id, header, frame) {
+            self.on_stream_error(id, error, outcome);
+        }
+    }
+
+    /// A piece whose place in the stream is known.
+    pub(super) fn take_piece(
+        &mut self,
+        id: u32,
+        header: &Header,
+        frame: &StreamFrame<'_>,
+    ) -> Result<(), RecvError> {
         let now = self.clock.now;
         let Some(stream) = self.streams.get_mut_with_block(id, frame.end()) else {
-            return;
+            return Ok(());
         };
         if stream.peer_source.is_none() {
             stream.peer_source = Some(header.source_stream);
         }
         // D3: Dart answers the SYN of a stream by a SYN of its own.
         self.clues.syn_back |= frame.syn && stream.opened_by_us;
-        match stream
+        let accepted = stream
             .recv
-            .on_data(now, frame.offset, frame.data, frame.fin)
-        {
-            Ok(accepted) => {
-                if accepted.became_readable && stream.read_waiting {
-                    stream.read_waiting = false;
-                    self.events.push_back(Event::Readable(StreamId(id)));
-                }
-                if accepted.newly > 0 {
-                    self.counts.stream_bytes_received = self
-                        .counts
-                        .stream_bytes_received
-                        .saturating_add(accepted.newly);
-                    self.open_window(id);
-                    self.streams.note_deadline(id);
-                }
-            }
-            Err(error) => self.on_stream_error(id, error, outcome),
+            .on_data(now, frame.offset, frame.data, frame.fin)?;
+        if accepted.became_readable && stream.read_waiting {
+            stream.read_waiting = false;
+            self.events.push_back(Event::Readable(StreamId(id)));
         }
+        if accepted.newly > 0 {
+            self.counts.stream_bytes_received = self
+                .counts
+                .stream_bytes_received
+                .saturating_add(accepted.newly);
+            self.open_window(id);
+            self.streams.note_deadline(id);
+        }
+        Ok(())
     }
 
     fn on_stream_error(&mut self, id: u32, error: RecvError, outcome: &mut Outcome) {
@@ -264,6 +291,15 @@ impl Connection {
         self.clues.swapped_ack |= named.is_some_and(|stream| stream.opened_by_us);
         let largest = ack.largest.expand(self.recovery.next_number());
         let delay = core::time::Duration::from_millis(u64::from(ack.delay_ms));
+        self.on_acked_ranges(largest, delay, ack.ranges(largest));
+    }
+
+    pub(super) fn on_acked_ranges(
+        &mut self,
+        largest: u64,
+        delay: core::time::Duration,
+        ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+    ) {
         let (streams, counts) = (&mut self.streams, &mut self.counts);
         let (events, announced) = (&mut self.events, &mut self.owed.announced);
         // All streams' packets that went out before the first acknowledgement carried the announcement.
@@ -276,10 +312,7 @@ impl Connection {
             Carried::End(_) | Carried::Response { .. } | Carried::Ping | Carried::MtuProbe => {}
         };
         let now = self.clock.now;
-        match self
-            .recovery
-            .on_ack(now, largest, delay, ack.ranges(largest), acked)
-        {
+        match self.recovery.on_ack(now, largest, delay, ranges, acked) {
             Ok(_) => {
                 self.reap_ending();
                 self.drain_recovery_events();
@@ -384,22 +417,6 @@ impl Connection {
         self.terminate(CloseReason::StatelessReset, None, b"");
     }
 
-    /// UDX 13: believed only before the first valid packet, with both IDs right, and only when it
-    /// does not list the version in use: then the list lies.
-    pub(crate) fn on_version_negotiation(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        offer: &VersionNegotiation<'_>,
-    ) {
-        let fresh = self.side == Side::Dialer && !self.clock.answered && self.closed.is_none();
-        let ours = offer.source == self.peer_id && from == self.path.remote();
-        if fresh && ours && !offer.lists(self.version.wire()) {
-            self.clock.now = now;
-            self.terminate(CloseReason::VersionMismatch, None, b"");
-        }
-    }
-
     pub(super) fn find(&self, header: &Header) -> Found {
         self.streams
             .find(header.destination_stream, header.source_stream)
@@ -412,9 +429,7 @@ impl Connection {
         let named = (header.source_stream != 0, header.destination_stream != 0);
         let bare = named == (false, false)
             && !self.clues.bare_syn
-            && packet
-                .frames()
-                .any(|frame| matches!(frame, Frame::Stream(stream) if stream.syn));
+            && packet.frames().any(|frame| frame.has_syn());
         self.clues.bare_syn |= bare;
         if first || bare {
             self.clues.announced |= packet
@@ -438,27 +453,30 @@ impl Connection {
 
     /// D5: only Dart puts a number into the header of an unnumbered packet.
     fn note_number(&mut self, packet: &Packet<'_>, outcome: &Outcome) {
-        let empty_stream = packet
+        let stream = packet
             .frames()
-            .any(|frame| matches!(frame, Frame::Stream(frame) if !frame.is_numbered()));
-        let unnumbered = !outcome.numbered && !empty_stream;
+            .any(|frame| matches!(frame, Frame::Stream(_) | Frame::Ordered(_)));
+        let unnumbered = !outcome.numbered && !stream;
         self.clues.dart_header |= unnumbered && packet.header().number.raw() != 0;
     }
 
     /// Applies what is known of the peer by now.
     fn recognise(&mut self) {
-        let peer = self.clues.verdict(self.side == Side::Dialer);
+        let dialed = self.side == Side::Dialer;
+        let peer = match self.v2 {
+            Some(_) => self.clues.verdict_v2(dialed),
+            None => self.clues.verdict(dialed),
+        };
         if peer == self.peer {
             return;
         }
         self.peer = peer;
-        if peer.rules().acknowledges_ping && !self.rules.acknowledges_ping {
+        let were_sure = self.rules.endings_are_sure();
+        self.rules = self.rules_for(peer);
+        if self.rules.endings_are_sure() && !were_sure {
             self.say_endings_surely();
         }
-        self.rules = peer.rules();
-        self.recovery.set_min_pto(self.rules.min_pto);
-        self.recovery
-            .set_ack_delay_share(self.rules.ack_delay_share);
+        self.obey_rules();
         if peer == Peer::Own {
             // Large windows from the start (D19 is Dart's): the peer that answered knows them all, but
             // for those whose SYN is yet to be sent.
@@ -467,6 +485,14 @@ impl Connection {
             ids.into_iter().for_each(|id| self.open_window(id));
         }
         self.offer_streams();
+    }
+
+    /// The rules changed.
+    pub(super) fn obey_rules(&mut self) {
+        self.recovery.set_min_pto(self.rules.min_pto);
+        self.recovery
+            .set_ack_delay_share(self.rules.ack_delay_share);
+        self.streams.obey(&self.rules);
     }
 }
 
@@ -498,6 +524,8 @@ fn on_acked(
     }
     if acked.completed {
         events.push_back(Event::Acknowledged(StreamId(id)));
+    }
+    if acked.completed || acked.settled {
         streams.ending.push(id);
     }
     streams.buffered = streams

@@ -152,6 +152,11 @@ impl Connection {
     fn report_blocked(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let now = self.clock.now;
         self.owed.data_blocked_at.filter(|at| *at <= now)?;
+        if !self.rules.reports_blocked {
+            // UDX2 D1
+            self.owed.data_blocked_at = None;
+            return None;
+        }
         if self.path.allowance() < CONTROL_ROOM {
             return None;
         }
@@ -162,7 +167,9 @@ impl Connection {
 
     /// UDX 14: once, alone in its packet, after the peer answered.
     fn announce_token(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        if !self.owed.announced || self.path.allowance() < CONTROL_ROOM {
+        // UDX2 2.5: peers of version 2 know no resets.
+        let known = self.owed.announced && self.v2.is_none();
+        if !known || self.path.allowance() < CONTROL_ROOM {
             return None;
         }
         let token = self.owed.token.take()?;
@@ -176,7 +183,7 @@ impl Connection {
     }
 
     fn stream_control_allowed(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        if self.path.allowance() < CONTROL_ROOM {
+        if self.path.allowance() < CONTROL_ROOM || !self.may_name_streams() {
             return None;
         }
         self.stream_control(buffer)
@@ -250,6 +257,9 @@ impl Connection {
             let carried = *carried;
             return self.send_again(packet, record, carried);
         }
+        if let Some((record, carried)) = self.opening_again() {
+            return self.send_again(packet, record, carried);
+        }
         self.may_send(packet.len())?;
         if core::mem::take(&mut self.owed.opening) && !self.clock.answered {
             return self.write_numbered(packet, Class::Reliable, Carried::Open, None);
@@ -278,7 +288,9 @@ impl Connection {
         carried: Carried,
     ) -> Option<usize> {
         let size = self.packet_len(&carried);
+        // UDX2 H7: what a number carried is never cut; all of version 2 have the size that every path carries.
         if size > usize::from(self.recovery.mtu())
+            && self.v2.is_none()
             && let Carried::Stream { id, piece } = carried
         {
             return self
@@ -316,7 +328,7 @@ impl Connection {
 
     /// The next bytes, SYN or FIN of the stream whose turn it is.
     fn send_new(&mut self, packet: &mut [u8]) -> Option<usize> {
-        if self.awaits_answer() {
+        if self.awaits_answer() || self.is_span_used_up() {
             return None;
         }
         let bytes = u64::try_from(packet.len()).unwrap_or(u64::MAX);
@@ -327,15 +339,26 @@ impl Connection {
         }
         if self.is_data_blocked(bytes) {
             let now = self.clock.now;
-            self.owed.data_blocked_at.get_or_insert(now);
+            if self.rules.reports_blocked {
+                self.owed.data_blocked_at.get_or_insert(now);
+            }
             return None;
         }
         self.owed.data_blocked_at = None;
         for _ in 0..self.streams.sending.len() {
             let id = self.streams.sending.front().copied()?;
-            let room = self.payload_room(packet.len());
+            if !self.may_take_turn(id) {
+                self.streams.sending.rotate_left(1);
+                continue;
+            }
+            let room = self.room_in_order(self.payload_room(packet.len()));
             let stream = self.streams.get(id);
             let Some(piece) = stream.and_then(|stream| stream.send.next(room)) else {
+                if self.is_opening() && stream.is_some_and(|stream| stream.send.has_next()) {
+                    // Another one has the SYN that has to come first.
+                    self.streams.sending.rotate_left(1);
+                    continue;
+                }
                 // A train of small packets has no room for a byte of it: that is for the next one.
                 if stream.is_some_and(|stream| stream.send.has_next()) {
                     return None;
@@ -363,6 +386,7 @@ impl Connection {
         let carried = Carried::Stream { id, piece };
         let len = self.write_numbered(packet, Class::Reliable, carried, None)?;
         let overtake = self.rules.fin_may_overtake_syn;
+        self.note_sender(id, &piece);
         let stream = self.streams.get_mut(id)?;
         stream.send.on_sent(&piece);
         if overtake {
@@ -419,9 +443,10 @@ impl Connection {
         may
     }
 
-    /// D23: until something is acknowledged, peers keep only so many packets.
+    /// D23: until something is acknowledged, peers keep only so many packets. UDX2 H2, H10: and of version 2 none at all,
+    /// whoever dialed.
     pub(super) fn awaits_answer(&self) -> bool {
-        self.side == Side::Dialer
+        (self.side == Side::Dialer || self.rules.waits_for_first)
             && !self.owed.announced
             && self.recovery.unacknowledged() >= self.rules.packets_before_answer
     }

@@ -100,6 +100,10 @@ pub enum BlockedOn {
     StreamOpening,
     /// The first answer of the peer: no more is sent before it (D23).
     FirstAnswer,
+    /// The acknowledgement of the oldest packet: too many numbers are outstanding behind it for the peer (UDX2 H4).
+    NumberSpan,
+    /// Another stream: the peer takes one at a time, each to its end (UDX2 D10).
+    OtherStream,
     /// Proof of the peer's address (V18).
     PathValidation,
     /// Room in the sent log: too many packets are unacknowledged.
@@ -170,10 +174,14 @@ impl Connection {
             BlockedOn::Nothing
         } else if self.awaits_answer() {
             BlockedOn::FirstAnswer
+        } else if self.is_span_used_up() {
+            BlockedOn::NumberSpan
         } else if self.is_data_blocked(u64::from(bytes)) {
             BlockedOn::PeerConnectionWindow
         } else if self.clock.opening_until.is_some_and(|at| at > now) {
             BlockedOn::StreamOpening
+        } else if self.waits_for_sender() {
+            BlockedOn::OtherStream
         } else {
             BlockedOn::Nothing
         }
@@ -205,7 +213,7 @@ impl Connection {
     /// ([`VersionChoice::Discover`](crate::VersionChoice::Discover)), before the first answer.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        Some(self.version)
+        self.is_decided().then_some(self.version)
     }
 
     /// Who sent the first packet.

@@ -10,6 +10,7 @@ use gapless_seq::RangeSet;
 
 use crate::config::ConnectionConfig;
 use crate::limits::Limits;
+use crate::peer::Rules;
 use crate::stream::{Blocks, Discipline, RecvHalf, SendHalf, WindowConfig};
 
 /// Names a stream within its connection: this side's ID of it on the wire.
@@ -124,6 +125,9 @@ pub(crate) struct Streams {
     max_by_peer: u32,
     window: WindowConfig,
     discipline: Discipline,
+    /// Windows are said again and again (UDX2 H14).
+    insistent: bool,
+    growth_limit: u64,
     /// The position of every stream's first byte: 0 but in tests.
     start: u64,
     /// What windows may still grow by, in bytes.
@@ -143,7 +147,12 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    pub(crate) fn new(limits: &Limits, config: &ConnectionConfig, seed: u64) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        config: &ConnectionConfig,
+        rules: &Rules,
+        seed: u64,
+    ) -> Self {
         let first_id = own_id(u32::try_from(seed >> 32).unwrap_or(0));
         Streams {
             table: BTreeMap::new(),
@@ -166,8 +175,10 @@ impl Streams {
                 initial: config.initial_stream_window,
                 max: limits.max_stream_window,
             },
-            discipline: Discipline::Free,
+            discipline: rules.discipline,
+            insistent: rules.insistent_windows,
             start: config.first_position,
+            growth_limit: limits.receive_growth,
             growth: limits.receive_growth,
             buffered: 0,
             writers: 0,
@@ -257,6 +268,11 @@ impl Streams {
         self.limit = held.max(count);
     }
 
+    /// Bytes by which the windows of all streams exceed what the protocol gives every stream.
+    pub(crate) fn granted(&self) -> u64 {
+        self.growth_limit.saturating_sub(self.growth)
+    }
+
     /// Whether the peer may open one more.
     pub(crate) fn admits(&self) -> bool {
         self.open_by_peer < self.max_by_peer
@@ -279,12 +295,14 @@ impl Streams {
     }
 
     fn stream(&self, remote: u32, opened_by_us: bool, peer_source: Option<u32>) -> Stream {
+        let mut recv = RecvHalf::at(&self.window, self.start);
+        recv.insist(self.insistent);
         Stream {
             remote,
             opened_by_us,
             peer_source,
             send: SendHalf::starting_at(self.start, opened_by_us, self.discipline),
-            recv: RecvHalf::at(&self.window, self.start),
+            recv,
             queued: false,
             control_queued: false,
             read_waiting: false,
@@ -333,11 +351,16 @@ impl Streams {
         Some(self.early_fins.swap_remove(at).size)
     }
 
-    /// How data are sent from now on, on all streams.
-    pub(crate) fn set_discipline(&mut self, discipline: Discipline) {
-        self.discipline = discipline;
+    /// How data are sent and windows are said from now on, on all streams.
+    pub(crate) fn obey(&mut self, rules: &Rules) {
+        if (self.discipline, self.insistent) == (rules.discipline, rules.insistent_windows) {
+            return;
+        }
+        self.discipline = rules.discipline;
+        self.insistent = rules.insistent_windows;
         for stream in self.table.values_mut() {
-            stream.send.set_discipline(discipline);
+            stream.send.set_discipline(rules.discipline);
+            stream.recv.insist(rules.insistent_windows);
         }
         let ids: Vec<u32> = self.table.keys().copied().collect();
         ids.into_iter().for_each(|id| self.queue(id));
@@ -506,7 +529,9 @@ mod tests {
     // V4
     #[test]
     fn a_tombstone_covers_no_stream_of_a_peer_that_counts_by_one() {
-        let mut streams = Streams::new(&Limits::default(), &ConnectionConfig::default(), 0);
+        let rules = crate::peer::Peer::Unknown.rules();
+        let config = ConnectionConfig::default();
+        let mut streams = Streams::new(&Limits::default(), &config, &rules, 0);
         let first = CHOSEN + 4;
         streams.entomb(first, true);
         assert_eq!(streams.find(first | FOR_PEER, first), Found::Finished);

@@ -31,6 +31,7 @@ impl Connection {
             spoken(self.owed.data_blocked_at),
             self.clock.paced_until.filter(|at| *at > now),
             self.clock.opening_until.filter(|at| *at > now),
+            self.v2.as_ref().and_then(|v2| v2.deadline()),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -42,7 +43,12 @@ impl Connection {
             return;
         }
         if self.dial_deadline().is_some_and(|at| at <= now) {
-            return self.terminate(CloseReason::NoAnswer, Some(code::TIMEOUT), b"");
+            let reason = if self.refused_version {
+                CloseReason::VersionMismatch
+            } else {
+                CloseReason::NoAnswer
+            };
+            return self.terminate(reason, Some(code::TIMEOUT), b"");
         }
         // UDX 7.5: silent.
         if self.idle_deadline() <= now {
@@ -52,6 +58,10 @@ impl Connection {
         self.drain_recovery_events();
         self.streams.on_timeout(now);
         self.streams.blocks.expire(now);
+        self.on_order_timeout();
+        if self.closed.is_some() {
+            return;
+        }
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
             // D7: a challenge is what every peer answers; and it is repeated until then.
             self.clock.keep_alive_asked = Some(now);

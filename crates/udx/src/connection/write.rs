@@ -7,7 +7,7 @@ use super::send::{ANNOUNCEMENT_LEN, CONTROL_ROOM};
 use super::{Carried, Connection};
 use crate::error::{CloseReason, code};
 use crate::peer::Peer;
-use crate::wire::{Encoder, Frame, Header};
+use crate::wire::{Encoder, Frame, Header, Version};
 
 /// MAX_STREAMS as it is announced. D12: Go counts it over the connection's life.
 const ANNOUNCED_STREAMS: u32 = 65_535;
@@ -32,7 +32,11 @@ impl Connection {
         ids: (u32, u32),
         frame: &Frame<'_>,
     ) -> Option<usize> {
-        if self.rules.acknowledges_ping && self.path.allowance() >= CONTROL_ROOM {
+        let sure = match carried {
+            Carried::End(_) => self.rules.endings_are_sure(),
+            _ => self.rules.acknowledges_ping,
+        };
+        if sure && self.path.allowance() >= CONTROL_ROOM {
             let written = self.write_numbered(buffer, Class::Reliable, carried, None);
             // `None`: the log is full, or the connection over.
             if written.is_some() || self.closed.is_some() {
@@ -64,7 +68,7 @@ impl Connection {
         let overhead = self
             .header_len()
             .saturating_add(self.version.stream_header_len());
-        let ack = if self.acks.is_pending() {
+        let ack = if self.acks.is_pending() && self.rules.ack_with_data {
             self.ack_len()
         } else {
             0
@@ -80,6 +84,9 @@ impl Connection {
     }
 
     pub(super) fn ack_len(&self) -> usize {
+        if self.v2.is_some() {
+            return self.acks_len();
+        }
         let ranges = self
             .acks
             .report(self.clock.now)
@@ -95,7 +102,13 @@ impl Connection {
                 .stream_header_len()
                 .saturating_add(usize::from(piece.len)),
             Carried::Open => self.version.stream_header_len(),
-            Carried::End(ending) => ending.frame().encoded_len().saturating_add(1),
+            Carried::End(ending) => {
+                let number = match self.version {
+                    Version::V3 => 1,
+                    Version::V2 => self.version.stream_header_len(),
+                };
+                ending.frame().encoded_len().saturating_add(number)
+            }
             Carried::Response { nonce } => Frame::PathResponse { nonce: *nonce }
                 .encoded_len()
                 .saturating_add(1),
@@ -151,7 +164,7 @@ impl Connection {
             }
         }?;
         if acknowledges {
-            self.acks.on_sent();
+            self.note_acknowledged();
         }
         let ids = match carried {
             Carried::Stream { id, .. } => (self.streams.get(id).map_or(0, |s| s.remote), id),
@@ -167,8 +180,10 @@ impl Connection {
     fn put_carried(&mut self, encoder: &mut Encoder<'_>, carried: &Carried) -> (bool, bool) {
         let needed = self.packet_len(carried).saturating_sub(self.header_len());
         let spare = encoder.remaining().saturating_sub(needed);
-        let acknowledges =
-            self.acks.is_pending() && spare >= self.ack_len() && self.encode_ack(encoder);
+        let acknowledges = self.rules.ack_with_data
+            && self.acks.is_pending()
+            && spare >= self.ack_len()
+            && self.encode_ack(encoder);
         let written = match carried {
             Carried::Stream { id, piece } => {
                 let Some(stream) = self.streams.get_mut(*id) else {
@@ -184,9 +199,16 @@ impl Connection {
                 self.announce_in(encoder);
                 opened
             }
-            Carried::End(ending) => {
-                encoder.frame(&Frame::Ping).is_ok() && encoder.frame(&ending.frame()).is_ok()
-            }
+            Carried::End(ending) => match self.version {
+                Version::V3 => {
+                    encoder.frame(&Frame::Ping).is_ok() && encoder.frame(&ending.frame()).is_ok()
+                }
+                // A SYN for a stream that exists, or did, means nothing (UDX2 D4); but it makes the packet one that arrives.
+                Version::V2 => {
+                    encoder.frame(&ending.frame()).is_ok()
+                        && encoder.stream_header(true, false, 0, 0).is_ok()
+                }
+            },
             Carried::Response { nonce } => {
                 encoder.frame(&Frame::Ping).is_ok()
                     && encoder
@@ -260,12 +282,23 @@ impl Connection {
     pub(super) fn put_ack(&mut self, encoder: &mut Encoder<'_>) -> bool {
         let written = self.encode_ack(encoder);
         if written {
-            self.acks.on_sent();
+            self.note_acknowledged();
         }
         written
     }
 
+    /// All that is to be acknowledged went out.
+    fn note_acknowledged(&mut self) {
+        self.acks.on_sent();
+        if let Some(v2) = &mut self.v2 {
+            v2.note_acknowledged();
+        }
+    }
+
     fn encode_ack(&self, encoder: &mut Encoder<'_>) -> bool {
+        if self.v2.is_some() {
+            return self.encode_acks(encoder);
+        }
         let Some((_, delay_ms, ranges)) = self.acks.report(self.clock.now) else {
             return false;
         };

@@ -12,8 +12,7 @@ use crate::connection::Connection;
 use crate::endpoint::table::ConnectionHandle;
 use crate::wire::reset::{self, Token};
 use crate::wire::{
-    ConnectionId, Datagram, Dialect, Frame, Packet, VERSION, VersionNegotiation, peek_destination,
-    peek_ids,
+    ConnectionId, Datagram, Frame, Packet, Version, VersionNegotiation, peek_destination, peek_ids,
 };
 use gapless_recovery::Instant;
 
@@ -52,10 +51,10 @@ impl Endpoint {
             self.stats.undecodable = self.stats.undecodable.saturating_add(1);
             return self.stateless_reset(datagram);
         };
-        match version {
-            0 => self.version_negotiation(from, datagram),
-            VERSION => self.packet(from, destination, datagram),
-            _ => {
+        match Version::from_wire(version) {
+            Some(version) => self.packet(from, destination, datagram, version),
+            None if version == 0 => self.version_negotiation(from, datagram),
+            None => {
                 self.stats.other_versions = self.stats.other_versions.saturating_add(1);
                 if self.table.route(&destination).is_none() {
                     let reset = self.stateless_reset(datagram);
@@ -74,9 +73,10 @@ impl Endpoint {
         from: SocketAddr,
         destination: ConnectionId,
         datagram: &[u8],
+        version: Version,
     ) -> Option<ConnectionHandle> {
         // D4: what only Dart 3.0.0 sends is understood wherever it comes from.
-        let packet = match Packet::decode_as(datagram, Dialect::Dart30) {
+        let packet = match Packet::decode_as(datagram, version.dialect()) {
             Ok(packet) => packet,
             Err(_) => {
                 self.stats.undecodable = self.stats.undecodable.saturating_add(1);
@@ -86,6 +86,11 @@ impl Endpoint {
         let now = self.now;
         if let Some(handle) = self.table.route(&destination) {
             let connection = self.table.get_mut(handle)?;
+            // UDX 13, UDX2 D17: looked at in every packet.
+            if !connection.takes(now, from, packet.header()) {
+                self.stats.other_versions = self.stats.other_versions.saturating_add(1);
+                return Some(handle);
+            }
             connection.handle_packet(now, from, &packet, datagram.len());
             return Some(handle);
         }
@@ -109,15 +114,13 @@ impl Endpoint {
         if let reset @ Some(_) = self.stateless_reset(datagram) {
             return reset;
         }
-        let opens = packet
-            .frames()
-            .any(|frame| matches!(frame, Frame::Stream(stream) if stream.syn));
-        if opens {
-            if !self.accepts(packet.header().version) {
+        if packet.frames().any(|frame| frame.has_syn()) {
+            if !self.config.accept_versions.contains(&version) {
+                self.stats.other_versions = self.stats.other_versions.saturating_add(1);
                 self.offer_versions(from, datagram);
                 return None;
             }
-            return self.open(from, &packet, datagram.len());
+            return self.open(from, &packet, datagram.len(), version);
         }
         self.unroutable(from, destination, datagram);
         None
@@ -129,6 +132,7 @@ impl Endpoint {
         from: SocketAddr,
         packet: &Packet<'_>,
         len: usize,
+        version: Version,
     ) -> Option<ConnectionHandle> {
         let limits = &self.config.limits;
         let local_id = packet.header().destination;
@@ -142,7 +146,8 @@ impl Endpoint {
         }
         let start = self.start(local_id, packet.header().source, from);
         let limits = &self.config.limits;
-        let connection = Connection::accept_from(start, Arc::clone(&self.shared), limits);
+        let config = Arc::clone(&self.shared);
+        let connection = Connection::accept_from(start, config, limits, version);
         let handle = self.table.insert(local_id, connection);
         self.backlog.push_back(handle);
         self.stats.connections = self.stats.connections.saturating_add(1);
@@ -152,7 +157,9 @@ impl Endpoint {
         connection.handle_packet(now, from, packet, len);
         // D23: what overtook the SYN follows it now.
         for (from, datagram) in &early {
-            if let Ok(packet) = Packet::decode_as(datagram, Dialect::Dart30) {
+            if let Ok(packet) = Packet::decode_as(datagram, version.dialect())
+                && packet.header().version == version.wire()
+            {
                 connection.handle_packet(now, *from, &packet, datagram.len());
             }
         }
@@ -204,11 +211,6 @@ impl Endpoint {
             .get_mut(handle)?
             .on_version_negotiation(now, from, &offer);
         Some(handle)
-    }
-
-    fn accepts(&self, version: u32) -> bool {
-        let accepted = &self.config.accept_versions;
-        accepted.iter().any(|known| known.wire() == version)
     }
 
     /// UDX 13: another version for an unknown ID is answered with the versions spoken here; never

@@ -198,6 +198,11 @@ impl RecvHalf {
         self.final_size == Some(self.buffer.edge())
     }
 
+    /// Whether the end of the stream is known.
+    pub(crate) fn has_end(&self) -> bool {
+        self.final_size.is_some()
+    }
+
     /// The size that the sender's FIN stated, in bytes.
     #[cfg(test)]
     pub(crate) fn final_size(&self) -> Option<u64> {
@@ -237,6 +242,11 @@ impl RecvHalf {
     pub(crate) fn on_consumed(&mut self, now: Instant, rtt: Duration, budget: &mut u64) -> bool {
         self.window
             .on_consumed(now, rtt, self.buffer.consumed(), budget)
+    }
+
+    /// Whether the sender never asks for the limit, so that it is said again for as long as it may not be known (UDX2 H14).
+    pub(crate) fn insist(&mut self, insistent: bool) {
+        self.window.insist(insistent);
     }
 
     /// STREAM_DATA_BLOCKED came: an update with the limit as it is is due. D13.

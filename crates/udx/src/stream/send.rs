@@ -155,6 +155,8 @@ pub(crate) struct SendHalf {
     discipline: Discipline,
     /// Data were acknowledged (UDX2 H9).
     proven: bool,
+    /// The SYN is sent even when the stream was given up before: the connection's number 0 depends on it.
+    must_open: bool,
     syn: Syn,
     fin: Fin,
     given_up: Option<GivenUp>,
@@ -176,6 +178,7 @@ impl SendHalf {
             limit: position.saturating_add(INITIAL_LIMIT),
             discipline,
             proven: false,
+            must_open: false,
             syn: if needs_syn { Syn::Needed } else { Syn::Known },
             fin: Fin::Open,
             given_up: None,
@@ -247,9 +250,20 @@ impl SendHalf {
 
     /// The first frame shall have a SYN, although the peer opened the stream (UDX2 D4). For a half that has sent nothing.
     pub(crate) fn answer_syn(&mut self) {
-        if self.syn == Syn::Known && self.state() == SendState::Ready {
+        if self.syn == Syn::Known && !self.proven && !self.is_outstanding() {
             self.syn = Syn::Needed;
+            self.must_open = true;
         }
+    }
+
+    /// Whether the half was asked to answer the peer's SYN by one of its own.
+    pub(crate) fn answers_syn(&self) -> bool {
+        self.must_open
+    }
+
+    /// The half's SYN opens the connection: it is sent whatever becomes of the stream.
+    pub(crate) fn open_connection(&mut self) {
+        self.must_open = true;
     }
 
     /// Whether the frame that opens the stream was sent, by either side.
@@ -274,7 +288,12 @@ impl SendHalf {
     /// [`on_sent`](Self::on_sent) says so, and asking again gives the same until then.
     pub(crate) fn next(&self, max_payload: usize) -> Option<Piece> {
         if self.given_up.is_some() {
-            return None;
+            return (self.must_open && self.syn == Syn::Needed).then_some(Piece {
+                offset: self.sent,
+                len: 0,
+                syn: true,
+                fin: false,
+            });
         }
         let len = self
             .unsent()
@@ -479,7 +498,8 @@ impl SendHalf {
     /// Whether nothing is left to send or to wait for.
     pub(crate) fn is_finished(&self) -> bool {
         // UDX2 H7: what a number carried has to arrive, wanted or not.
-        let owes = self.discipline != Discipline::Free && self.is_outstanding();
+        let unopened = self.must_open && self.syn == Syn::Needed;
+        let owes = unopened || (self.discipline != Discipline::Free && self.is_outstanding());
         (self.given_up.is_some() && !owes) || self.is_acknowledged()
     }
 

@@ -58,6 +58,7 @@ pub(crate) struct SendBuffer {
 
 impl SendBuffer {
     /// An empty buffer at position 0.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }

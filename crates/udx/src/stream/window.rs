@@ -21,6 +21,12 @@ const MIN_ROUND_TRIP: Duration = Duration::from_millis(1);
 /// How long no new data comes before a limit that the sender may need is said again. UDX V5.
 const RESTATE_AFTER: Duration = Duration::from_millis(250);
 
+/// The same for senders that never ask. UDX2 H14.
+const INSIST_AFTER: Duration = Duration::from_millis(100);
+
+/// The longest pause between two such repetitions. UDX2 H14.
+const INSIST_EVERY: Duration = Duration::from_secs(1);
+
 /// How often it is said again in one silence, the time doubled each time: 32 s in all. Then a Dart sender,
 /// the only one that does not ask by STREAM_DATA_BLOCKED, has tried the limit by itself. UDX 10.1.
 const MAX_RESTATEMENTS: u8 = 7;
@@ -75,6 +81,8 @@ pub(crate) struct ReceiveWindow {
     former: [u64; FORMER],
     restate_at: Option<Instant>,
     restated: u8,
+    /// The sender never asks (UDX2 H14).
+    insistent: bool,
 }
 
 impl ReceiveWindow {
@@ -93,6 +101,7 @@ impl ReceiveWindow {
             former: [0; FORMER],
             restate_at: None,
             restated: 0,
+            insistent: false,
         }
     }
 
@@ -103,6 +112,12 @@ impl ReceiveWindow {
             highest: position,
             ..Self::new(config)
         }
+    }
+
+    /// Whether the limit is said again until the sender proves to know it: soon, and without end. For senders that never ask
+    /// for it (UDX2 H14).
+    pub(crate) fn insist(&mut self, insistent: bool) {
+        self.insistent = insistent;
     }
 
     /// The highest position that was promised.
@@ -204,8 +219,12 @@ impl ReceiveWindow {
             let doubled = 1_u32
                 .checked_shl(u32::from(self.restated))
                 .unwrap_or(u32::MAX);
-            self.restate_at = (self.restated < MAX_RESTATEMENTS)
-                .then(|| now.saturating_add(RESTATE_AFTER.saturating_mul(doubled)));
+            let pause = self.restate_after().saturating_mul(doubled);
+            self.restate_at = if self.insistent {
+                Some(now.saturating_add(pause.min(INSIST_EVERY)))
+            } else {
+                (self.restated < MAX_RESTATEMENTS).then(|| now.saturating_add(pause))
+            };
         }
         self.due
     }
@@ -244,7 +263,7 @@ impl ReceiveWindow {
         let proved = self
             .former
             .iter()
-            .take_while(|limit| **limit < highest)
+            .take_while(|limit| limit.saturating_add(self.overshoot()) < highest)
             .count();
         self.former.rotate_left(proved.min(FORMER));
         for free in self.former.iter_mut().rev().take(proved) {
@@ -256,7 +275,21 @@ impl ReceiveWindow {
         self.restated = 0;
         self.restate_at = self
             .may_be_stuck()
-            .then(|| now.saturating_add(RESTATE_AFTER));
+            .then(|| now.saturating_add(self.restate_after()));
+    }
+
+    fn restate_after(&self) -> Duration {
+        if self.insistent {
+            INSIST_AFTER
+        } else {
+            RESTATE_AFTER
+        }
+    }
+
+    /// How far beyond its limit the sender may go.
+    fn overshoot(&self) -> u64 {
+        // UDX2 9.1: Go looks one byte ahead and then sends a whole packet.
+        if self.insistent { STUCK_BELOW } else { 0 }
     }
 
     /// Whether the sender may lack credit, or may not have heard of what it has.

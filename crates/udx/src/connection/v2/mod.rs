@@ -1,0 +1,80 @@
+//! What version 2 needs of a connection beyond what both versions have (UDX 19).
+//!
+//! "UDX2 H9" and the like name sections, hazards (H) and differences (D) of the specification of version 2.
+//!
+//! | Room | What |
+//! |---|---|
+//! | [`sequencer`] | the order in which numbered packets take effect |
+//! | `receive` | what they then do to the streams |
+//! | `acks` | ACK frames as Go and Dart can read them |
+//! | `send` | what may be sent next |
+//! | `discovery` | a dialer that does not know its peer's version yet |
+//!
+//! How recovery numbers ([`Numbering::Reuse`](gapless_recovery::Numbering::Reuse)) and how streams send
+//! ([`Discipline`](crate::stream::Discipline)) are policies of theirs; what depends on the peer stands in
+//! [`Rules`](crate::peer::Rules).
+
+mod acks;
+mod discovery;
+mod receive;
+mod send;
+pub(crate) mod sequencer;
+
+use gapless_recovery::Instant;
+use gapless_seq::RangeSet;
+
+use sequencer::Sequencer;
+
+/// A connection of version 2, or of a dialer that may become one.
+#[derive(Debug)]
+pub(crate) struct V2 {
+    /// A dialer that has not heard its peer's version. Until then exactly one record is outstanding: the SYN
+    /// without data (UDX 13).
+    pub(crate) undecided: bool,
+    /// The SYN is to be sent again at once, in another version's form.
+    repeat_opening: bool,
+    order: Sequencer,
+    /// Numbers that arrived since the last ACK was sent, known ones again among them: the next one has to name them, or their
+    /// sender sends them for ever.
+    recent: RangeSet<8>,
+    /// The stream that is sending, where only one may (UDX2 D10).
+    sender: Option<u32>,
+}
+
+impl V2 {
+    pub(super) fn new(first_number: u64, undecided: bool) -> Self {
+        V2 {
+            undecided,
+            repeat_opening: false,
+            order: Sequencer::new(first_number),
+            recent: RangeSet::new(),
+            sender: None,
+        }
+    }
+
+    /// Where wire numbers are expanded.
+    pub(super) fn expected(&self) -> u64 {
+        self.order.expected()
+    }
+
+    /// When the order of the numbers has waited long enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.order.deadline()
+    }
+
+    /// A numbered packet is to be acknowledged.
+    pub(super) fn note_received(&mut self, number: u64) {
+        self.recent
+            .insert_evicting_lowest(number..number.saturating_add(1));
+    }
+
+    /// All that came was acknowledged.
+    pub(super) fn note_acknowledged(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>().saturating_add(self.order.bytes())
+    }
+}

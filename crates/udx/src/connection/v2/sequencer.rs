@@ -1,0 +1,495 @@
+//! The receive order of version 2: numbered packets take effect in the order of their numbers, from the first one
+//! on (UDX2 7, 15.4).
+//!
+//! The first number is agreed, not learned: whoever starts with the first packet that happens to arrive loses what was sent before it.
+//! Pure data: which packet is next, what waits, and when waiting ends.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use gapless_recovery::Instant;
+use gapless_seq::RangeSet;
+
+use crate::wire::{Header, Ordered};
+
+/// UDX2 H6: how long a number that only control packets carried holds up the others. A real packet would have been
+/// sent again four times by then.
+const BURNT_AFTER: Duration = Duration::from_secs(3);
+
+/// UDX2 H6: how many packets must wait behind such a number.
+const BURNT_BEHIND: usize = 2;
+
+/// UDX2 H17: Go and Dart give a packet up after ten attempts, 128 s after the first, and go on in silence.
+const LOST_AFTER: Duration = Duration::from_secs(150);
+
+/// How far ahead of the next number a packet may be. More than any sender has outstanding; a number beyond is a lie.
+const MOST_AHEAD: u64 = 1 << 16;
+
+/// Memory of a waiting packet besides its data, in bytes: the entry, its place in the tree, the allocation.
+const ENTRY: usize = 192;
+
+/// The size of a stored frame without its data: flags and length.
+const FRAME_HEAD: usize = 3;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+
+/// What is received, what waits, and what is waited for.
+#[derive(Debug)]
+pub(crate) struct Sequencer {
+    /// The number whose turn it is.
+    expected: u64,
+    /// Packets whose turn has not come, or that found no room in their stream when it came.
+    waiting: BTreeMap<u64, Waiting>,
+    /// Bytes held for them.
+    bytes: usize,
+    /// Numbers not below `expected` that only control packets carried (UDX2 H6).
+    burnt: RangeSet<16>,
+    /// Numbers that were given up as burnt.
+    skipped: RangeSet<16>,
+}
+
+/// The STREAM frames of a packet that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) header: Header,
+    arrived: Instant,
+    /// One after another: flags, length, data.
+    frames: Box<[u8]>,
+}
+
+/// Where a numbered packet stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// It is the one whose turn it is.
+    Next,
+    /// Its turn comes later.
+    Ahead,
+    /// It was received before.
+    Old,
+    /// It was given up as never sent (UDX2 H6), and here it is: its bytes are missing for good.
+    GivenUp,
+    /// Further ahead than anybody sends.
+    Beyond,
+}
+
+/// What the time brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Waited {
+    /// Nothing.
+    Nothing,
+    /// The next number was given up as burnt (UDX2 H6).
+    Skipped,
+    /// The next number never came (UDX2 H17).
+    InVain,
+}
+
+impl Sequencer {
+    pub(crate) fn new(first_number: u64) -> Self {
+        Sequencer {
+            expected: first_number,
+            waiting: BTreeMap::new(),
+            bytes: 0,
+            burnt: RangeSet::new(),
+            skipped: RangeSet::new(),
+        }
+    }
+
+    /// Where wire numbers are expanded, and the number whose turn it is.
+    pub(crate) fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    pub(crate) fn place(&self, number: u64) -> Place {
+        if number < self.expected {
+            if self.skipped.contains(number) {
+                Place::GivenUp
+            } else {
+                Place::Old
+            }
+        } else if self.waiting.contains_key(&number) {
+            Place::Old
+        } else if number == self.expected {
+            Place::Next
+        } else if number.saturating_sub(self.expected) > MOST_AHEAD {
+            Place::Beyond
+        } else {
+            Place::Ahead
+        }
+    }
+
+    /// The packet whose turn it was has taken effect.
+    pub(crate) fn advance(&mut self) {
+        self.expected = self.expected.saturating_add(1);
+        if !self.burnt.is_empty() {
+            self.burnt.remove_below(self.expected);
+        }
+    }
+
+    /// Keeps a packet until its turn comes, if `room` bytes have room for it (UDX2 H21: what is not kept is not
+    /// acknowledged either).
+    pub(crate) fn keep<'a>(
+        &mut self,
+        now: Instant,
+        number: u64,
+        header: &Header,
+        frames: impl Iterator<Item = Ordered<'a>> + Clone,
+        room: usize,
+    ) -> bool {
+        let sizes = frames
+            .clone()
+            .map(|frame| frame.data.len().saturating_add(FRAME_HEAD));
+        let size = sizes.fold(ENTRY, usize::saturating_add);
+        if self.bytes.saturating_add(size) > room {
+            return false;
+        }
+        let mut stored = Vec::new();
+        if stored
+            .try_reserve_exact(size.saturating_sub(ENTRY))
+            .is_err()
+        {
+            return false;
+        }
+        for frame in frames {
+            let Ok(len) = u16::try_from(frame.data.len()) else {
+                return false;
+            };
+            stored.push((if frame.fin { FIN } else { 0 }) | (if frame.syn { SYN } else { 0 }));
+            stored.extend_from_slice(&len.to_be_bytes());
+            stored.extend_from_slice(frame.data);
+        }
+        let waiting = Waiting {
+            header: *header,
+            arrived: now,
+            frames: stored.into_boxed_slice(),
+        };
+        self.put(number, waiting);
+        true
+    }
+
+    /// The packet whose turn it is, if it waits.
+    pub(crate) fn take_next(&mut self) -> Option<Waiting> {
+        let entry = self.waiting.first_entry()?;
+        if *entry.key() != self.expected {
+            return None;
+        }
+        let waiting = entry.remove();
+        self.bytes = self.bytes.saturating_sub(waiting.size());
+        Some(waiting)
+    }
+
+    /// Whether the packet whose turn it is waits: its stream had no room for it.
+    pub(crate) fn has_next(&self) -> bool {
+        self.waiting
+            .first_key_value()
+            .is_some_and(|(number, _)| *number == self.expected)
+    }
+
+    /// Its stream had no room for what is left of it.
+    pub(crate) fn put_back(&mut self, waiting: Waiting) {
+        self.put(self.expected, waiting);
+    }
+
+    fn put(&mut self, number: u64, waiting: Waiting) {
+        self.bytes = self.bytes.saturating_add(waiting.size());
+        let _ = self.burnt.remove(number..number.saturating_add(1));
+        self.waiting.insert(number, waiting);
+    }
+
+    /// A control packet other than a lone ACK carried this number: it may be one that no other packet has (UDX2 H6; Dart's
+    /// ping takes one, and before 2.0.3 its window updates and resets did). UDX2 H5: it proves nothing else.
+    pub(crate) fn note_control(&mut self, number: u64) {
+        if self.place(number) == Place::Next || self.place(number) == Place::Ahead {
+            let range = number..number.saturating_add(1);
+            if self.burnt.insert(range.clone()).is_err() {
+                // The lowest matter first.
+                self.burnt.pop_last();
+                let _ = self.burnt.insert(range);
+            }
+        }
+    }
+
+    /// When [`on_timeout`](Self::on_timeout) has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let (number, first) = self.waiting.first_key_value()?;
+        if *number == self.expected {
+            return None;
+        }
+        let patience = if self.is_burnt() {
+            BURNT_AFTER
+        } else {
+            LOST_AFTER
+        };
+        Some(first.arrived.saturating_add(patience))
+    }
+
+    /// Gives up waiting, where it is time to. The packet after the hole says since when the hole is one.
+    pub(crate) fn on_timeout(&mut self, now: Instant) -> Waited {
+        if self.deadline().is_none_or(|at| at > now) {
+            return Waited::Nothing;
+        }
+        if !self.is_burnt() {
+            return Waited::InVain;
+        }
+        let behind = self
+            .waiting
+            .first_key_value()
+            .map_or(0, |(number, _)| *number);
+        // All of the hole is as old as its first number.
+        while self.expected < behind && self.burnt.contains(self.expected) {
+            let number = self.expected;
+            self.skipped
+                .insert_evicting_lowest(number..number.saturating_add(1));
+            self.advance();
+        }
+        Waited::Skipped
+    }
+
+    fn is_burnt(&self) -> bool {
+        self.waiting.len() >= BURNT_BEHIND && self.burnt.contains(self.expected)
+    }
+
+    /// Bytes held for packets that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Waiting {
+    /// What is left of a packet of which the frames before took effect.
+    pub(crate) fn rest(header: &Header, arrived: Instant, frames: &[u8]) -> Self {
+        Waiting {
+            header: *header,
+            arrived,
+            frames: frames.into(),
+        }
+    }
+
+    pub(crate) fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    /// The frames, and after each what is left from it on.
+    pub(crate) fn frames(&self) -> Stored<'_> {
+        Stored(&self.frames)
+    }
+
+    fn size(&self) -> usize {
+        self.frames.len().saturating_add(ENTRY)
+    }
+}
+
+/// Frames as they are stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored<'a>(&'a [u8]);
+
+impl<'a> Stored<'a> {
+    /// What was not yet taken.
+    pub(crate) fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl<'a> Iterator for Stored<'a> {
+    type Item = Ordered<'a>;
+
+    fn next(&mut self) -> Option<Ordered<'a>> {
+        let (&[flags, high, low], rest) = self.0.split_first_chunk()?;
+        let (data, rest) = rest.split_at_checked(u16::from_be_bytes([high, low]).into())?;
+        self.0 = rest;
+        Some(Ordered {
+            fin: flags & FIN != 0,
+            syn: flags & SYN != 0,
+            data,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ConnectionId;
+
+    fn header() -> Header {
+        Header {
+            version: 2,
+            destination: ConnectionId::EMPTY,
+            source: ConnectionId::EMPTY,
+            number: 0.into(),
+            destination_stream: 2,
+            source_stream: 1,
+        }
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    fn frame(data: &[u8]) -> Ordered<'_> {
+        Ordered {
+            fin: false,
+            syn: false,
+            data,
+        }
+    }
+
+    fn keep(order: &mut Sequencer, ms: u64, number: u64, data: &[u8]) -> bool {
+        order.keep(
+            at(ms),
+            number,
+            &header(),
+            [frame(data)].into_iter(),
+            1 << 20,
+        )
+    }
+
+    fn drain(order: &mut Sequencer) -> Vec<u8> {
+        let mut data = Vec::new();
+        while let Some(next) = order.take_next() {
+            order.advance();
+            next.frames()
+                .for_each(|frame| data.extend_from_slice(frame.data));
+        }
+        data
+    }
+
+    /// What a number near the wrap is, everywhere: positions do not wrap.
+    const FIRSTS: [u64; 3] = [0, (1 << 32) - 2, 1 << 40];
+
+    #[test]
+    fn packets_take_their_turn_by_number_from_the_first_on() {
+        for first in FIRSTS {
+            let mut order = Sequencer::new(first);
+            assert_eq!(
+                order.place(first + 1),
+                Place::Ahead,
+                "not the first one seen (UDX2 H9)"
+            );
+            for ahead in [3, 1, 2] {
+                assert!(keep(&mut order, 0, first + ahead, &[ahead as u8]));
+                assert!(order.take_next().is_none());
+            }
+            assert_eq!(order.place(first), Place::Next);
+            assert_eq!(order.place(first + 2), Place::Old, "it waits");
+            order.advance();
+            assert_eq!(drain(&mut order), [1, 2, 3]);
+            assert_eq!((order.expected(), order.bytes()), (first + 4, 0));
+            assert_eq!(order.place(first + 1), Place::Old);
+            assert_eq!(order.place(first + 4 + MOST_AHEAD + 1), Place::Beyond);
+        }
+    }
+
+    #[test]
+    fn all_frames_of_a_packet_wait_with_it() {
+        let mut order = Sequencer::new(0);
+        let frames = [
+            Ordered {
+                fin: false,
+                syn: true,
+                data: b"",
+            },
+            frame(b"data"),
+            Ordered {
+                fin: true,
+                syn: false,
+                data: b"end",
+            },
+        ];
+        assert!(order.keep(at(0), 1, &header(), frames.into_iter(), 1 << 20));
+        order.advance();
+        let next = order.take_next().unwrap();
+        assert_eq!(next.frames().collect::<Vec<_>>(), frames);
+        // The first two found room, the last did not.
+        let mut stored = next.frames();
+        stored.by_ref().take(2).for_each(drop);
+        order.put_back(Waiting::rest(
+            &next.header,
+            next.arrived(),
+            stored.as_bytes(),
+        ));
+        assert!(order.has_next());
+        let next = order.take_next().unwrap();
+        assert_eq!(next.frames().collect::<Vec<_>>(), frames[2..]);
+        assert_eq!(order.bytes(), 0);
+    }
+
+    // UDX2 H21
+    #[test]
+    fn what_waits_is_bounded_in_bytes_however_small_the_pieces() {
+        let mut order = Sequencer::new(0);
+        let room = 10_000;
+        let kept = (1..60_000)
+            .filter(|number| order.keep(at(0), *number, &header(), [frame(b"x")].into_iter(), room))
+            .count();
+        assert!((40..60).contains(&kept), "{kept}");
+        assert!(order.bytes() <= room);
+    }
+
+    // UDX2 H6, U4
+    #[test]
+    fn a_number_that_only_a_ping_had_is_skipped_after_three_seconds() {
+        let mut order = Sequencer::new(5);
+        order.note_control(5);
+        assert_eq!(order.deadline(), None, "nothing waits");
+        assert!(keep(&mut order, 1000, 6, b"a"));
+        assert_eq!(order.deadline(), Some(at(151_000)), "one is not enough");
+        assert!(keep(&mut order, 1500, 7, b"b"));
+        assert_eq!(order.deadline(), Some(at(4000)));
+        assert_eq!(order.on_timeout(at(3999)), Waited::Nothing);
+        assert_eq!(order.on_timeout(at(4000)), Waited::Skipped);
+        assert_eq!(drain(&mut order), b"ab");
+        assert_eq!(order.place(5), Place::GivenUp);
+    }
+
+    // UDX2 H6: Dart 2.0.1 burns a number with each window update.
+    #[test]
+    fn a_run_of_burnt_numbers_is_skipped_at_once_and_a_lost_one_behind_it_is_not() {
+        let mut order = Sequencer::new(0);
+        [0, 1, 2, 4]
+            .into_iter()
+            .for_each(|number| order.note_control(number));
+        assert!(keep(&mut order, 0, 5, b"a") && keep(&mut order, 0, 6, b"b"));
+        assert_eq!(order.on_timeout(at(3000)), Waited::Skipped);
+        assert_eq!(order.expected(), 3, "3 was on no control packet");
+        assert_eq!(order.deadline(), Some(at(150_000)));
+        assert_eq!(order.place(3), Place::Next);
+        order.advance();
+        assert_eq!(order.deadline(), Some(at(3000)));
+        assert_eq!(order.on_timeout(at(4000)), Waited::Skipped);
+        assert_eq!(drain(&mut order), b"ab");
+    }
+
+    // UDX2 H5: the probe of a data packet has its number.
+    #[test]
+    fn data_that_come_under_a_suspected_number_clear_it() {
+        let mut order = Sequencer::new(0);
+        order.note_control(1);
+        assert!(keep(&mut order, 0, 1, b"a"));
+        assert!(keep(&mut order, 0, 2, b"b"));
+        assert_eq!(order.deadline(), Some(at(150_000)), "0 is lost, not burnt");
+        order.advance();
+        assert_eq!(drain(&mut order), b"ab");
+    }
+
+    // UDX2 H17
+    #[test]
+    fn a_hole_that_is_never_filled_ends_in_an_error() {
+        let mut order = Sequencer::new(0);
+        assert!(keep(&mut order, 1000, 1, b"a"));
+        assert_eq!(order.on_timeout(at(150_999)), Waited::Nothing);
+        assert_eq!(order.on_timeout(at(151_000)), Waited::InVain);
+    }
+
+    #[test]
+    fn suspicions_are_bounded() {
+        let mut order = Sequencer::new(0);
+        (1..10_000)
+            .rev()
+            .step_by(2)
+            .for_each(|number| order.note_control(number));
+        assert!(order.burnt.contains(1), "the lowest matter first");
+        assert_eq!(order.burnt.len(), 16);
+    }
+}
