@@ -5,14 +5,11 @@
 
 mod stream;
 
+use crate::machine::{Machine, StreamKey};
 use crate::plan::{Scenario, Start, StreamPlan, Time};
 use gapless_link::Random;
-use gapless_udx::{
-    CloseReason, Connection, ConnectionHandle, Endpoint, Event, Instant, OpenError, ReadError,
-    StreamId,
-};
+use gapless_udx::{CloseReason, Event, OpenError, ReadError};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use stream::StreamRun;
 
@@ -24,10 +21,9 @@ pub(crate) struct App {
     impatient: bool,
     ends_well: bool,
     random: Random,
-    connection: Option<ConnectionHandle>,
     /// By place in the plans.
     runs: Vec<Option<StreamRun>>,
-    by_id: HashMap<StreamId, usize>,
+    by_id: HashMap<StreamKey, usize>,
     strangers: Vec<Stranger>,
     opening_blocked: bool,
     closed: Option<CloseReason>,
@@ -43,7 +39,7 @@ pub(crate) type Complaint = String;
 
 /// A stream that the peer opened and that did not yet say which of the plans it is.
 struct Stranger {
-    id: StreamId,
+    id: StreamKey,
     name: Vec<u8>,
     blocked: bool,
 }
@@ -60,7 +56,6 @@ impl App {
             impatient: scenario.hosts[host].manners.impatient,
             ends_well: scenario.ends_well(),
             random: Random::for_purpose(scenario.seed, 100 + host as u64),
-            connection: None,
             runs: scenario.streams.iter().map(|_| None).collect(),
             by_id: HashMap::new(),
             strangers: Vec::new(),
@@ -72,42 +67,34 @@ impl App {
         }
     }
 
-    pub(crate) fn dial(
-        &mut self,
-        now: Time,
-        endpoint: &mut Endpoint,
-        remote: SocketAddr,
-    ) -> Result<(), Complaint> {
-        let dialed = endpoint.connect(Instant::from_nanos(now), remote);
-        self.connection = Some(dialed.map_err(|error| format!("the dial was refused: {error}"))?);
-        Ok(())
-    }
-
     /// Acts on all events and does whatever can be done. True if anything happened or the engine was called. `over`: by plan,
     /// whether the stream is over on both sides.
     pub(crate) fn act(
         &mut self,
         now: Time,
-        endpoint: &mut Endpoint,
+        machine: &mut Machine,
         over: &[bool],
     ) -> Result<bool, Complaint> {
         let before = (self.progress, self.calls);
         let mut events = 0_usize;
-        while let Some((handle, event)) = endpoint.poll_event() {
+        while let Some((is_ours, event)) = machine.poll_event() {
             events += 1;
-            self.on_event(now, endpoint, handle, event)?;
+            self.on_event(now, machine, is_ours, event)?;
+        }
+        if machine.kind().is_some() {
+            self.ask_model(machine)?;
         }
         if self.closed.is_none() {
-            self.open_due(now, endpoint, over)?;
-            self.meet_strangers(now, endpoint)?;
-            self.move_bytes(now, endpoint)?;
+            self.open_due(now, machine, over)?;
+            self.meet_strangers(now, machine)?;
+            self.move_bytes(now, machine)?;
         }
         Ok(events > 0 || (self.progress, self.calls) != before)
     }
 
     /// When the application wants to act of its own accord, after `now`.
     pub(crate) fn next_wake(&self, now: Time) -> Option<Time> {
-        if self.closed.is_some() || self.connection.is_none() {
+        if self.closed.is_some() {
             return None;
         }
         let openings = self
@@ -130,10 +117,6 @@ impl App {
     /// Grows with every byte moved and every change of state.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
-    }
-
-    pub(crate) fn connection(&self) -> Option<ConnectionHandle> {
-        self.connection
     }
 
     pub(crate) fn closed(&self) -> Option<&CloseReason> {
@@ -192,72 +175,92 @@ impl App {
     fn on_event(
         &mut self,
         now: Time,
-        endpoint: &mut Endpoint,
-        handle: ConnectionHandle,
+        machine: &mut Machine,
+        is_ours: bool,
         event: Event,
     ) -> Result<(), Complaint> {
         if event == Event::Incoming {
-            return self.on_incoming(endpoint);
+            return self.on_incoming(machine);
         }
-        if self.connection != Some(handle) {
+        if !is_ours {
             return Ok(());
         }
         match event {
-            Event::StreamOpened => self.accept_streams(endpoint),
+            Event::StreamOpened => self.accept_streams(machine),
             Event::StreamsAvailable => self.opening_blocked = false,
-            Event::Readable(id) => match self.run_of(id) {
+            Event::Readable(id) => match self.run_of(StreamKey::Ours(id)) {
                 Some(run) => run.readable(),
-                None => self.stranger_readable(id),
+                None => self.stranger_readable(StreamKey::Ours(id)),
             },
             Event::Writable(id) => {
-                if let Some(run) = self.run_of(id) {
+                if let Some(run) = self.run_of(StreamKey::Ours(id)) {
                     run.writable();
                 }
             }
             Event::Acknowledged(id) => {
-                if let Some(run) = self.run_of(id) {
+                if let Some(run) = self.run_of(StreamKey::Ours(id)) {
                     run.acknowledged()?;
                     self.progress += 1;
                 }
             }
             Event::Reset { id, code } => {
-                if let Some(run) = self.run_of(id) {
+                if let Some(run) = self.run_of(StreamKey::Ours(id)) {
                     run.reset_by_peer(now, code)?;
                     self.progress += 1;
                 }
             }
-            Event::Closed => self.on_closed(endpoint, handle)?,
+            Event::Closed => {
+                let reason = machine
+                    .connection()
+                    .and_then(|connection| connection.close_reason().cloned())
+                    .ok_or("a closed connection gives no reason")?;
+                self.on_closed(reason)?;
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn on_incoming(&mut self, endpoint: &mut Endpoint) -> Result<(), Complaint> {
-        while let Some(handle) = endpoint.accept() {
+    fn on_incoming(&mut self, machine: &mut Machine) -> Result<(), Complaint> {
+        loop {
+            let had_one = machine.has_connection();
+            if !machine.accept() {
+                return Ok(());
+            }
             if self.dials {
                 return Err("the dialer was dialed".into());
             }
-            if self.connection.is_some() && self.closed.is_none() && self.ends_well {
+            // V3: at a peer that remembers no closed connection, a late SYN revives it.
+            let may_be_revived = self.closed.is_some() || machine.kind().is_some();
+            if had_one && !may_be_revived && self.ends_well {
                 return Err("one dial became two connections".into());
             }
-            if self.connection.is_none() {
-                self.connection = Some(handle);
+            if !had_one {
                 self.progress += 1;
-                self.accept_streams(endpoint);
+                self.accept_streams(machine);
             }
         }
-        Ok(())
     }
 
-    fn on_closed(
-        &mut self,
-        endpoint: &mut Endpoint,
-        handle: ConnectionHandle,
-    ) -> Result<(), Complaint> {
-        let reason = endpoint
-            .connection(handle)
-            .and_then(|connection| connection.close_reason().cloned())
-            .ok_or("a closed connection gives no reason")?;
+    /// A model has no events: whatever could have happened is asked for.
+    fn ask_model(&mut self, machine: &mut Machine) -> Result<(), Complaint> {
+        self.on_incoming(machine)?;
+        self.accept_streams(machine);
+        self.opening_blocked = false;
+        self.runs
+            .iter_mut()
+            .flatten()
+            .for_each(StreamRun::try_anyway);
+        for stranger in &mut self.strangers {
+            stranger.blocked = false;
+        }
+        match machine.model_closed() {
+            Some(reason) if self.closed.is_none() => self.on_closed(reason),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_closed(&mut self, reason: CloseReason) -> Result<(), Complaint> {
         if self.closed.is_some() {
             return Err("a connection closed twice".into());
         }
@@ -267,23 +270,19 @@ impl App {
         Ok(())
     }
 
-    fn call<'a>(&mut self, endpoint: &'a mut Endpoint) -> Option<&'a mut Connection> {
-        let connection = endpoint.connection_mut(self.connection?)?;
-        self.calls += 1;
-        Some(connection)
+    /// Before each call. A model does not want to be asked again for it: that would never end.
+    fn note_call(&mut self, machine: &Machine) {
+        self.calls += u64::from(machine.kind().is_none());
     }
 
-    fn run_of(&mut self, id: StreamId) -> Option<&mut StreamRun> {
+    fn run_of(&mut self, id: StreamKey) -> Option<&mut StreamRun> {
         let &plan = self.by_id.get(&id)?;
         self.runs[plan].as_mut()
     }
 
-    fn accept_streams(&mut self, endpoint: &mut Endpoint) {
-        let connection = self.call(endpoint);
-        let Some(connection) = connection else {
-            return;
-        };
-        while let Some(id) = connection.accept() {
+    fn accept_streams(&mut self, machine: &mut Machine) {
+        self.note_call(machine);
+        while let Some(id) = machine.accept_stream() {
             self.progress += 1;
             self.strangers.push(Stranger {
                 id,
@@ -293,7 +292,7 @@ impl App {
         }
     }
 
-    fn stranger_readable(&mut self, id: StreamId) {
+    fn stranger_readable(&mut self, id: StreamKey) {
         if let Some(stranger) = self.strangers.iter_mut().find(|stranger| stranger.id == id) {
             stranger.blocked = false;
         }
@@ -302,7 +301,7 @@ impl App {
     fn open_due(
         &mut self,
         now: Time,
-        endpoint: &mut Endpoint,
+        machine: &mut Machine,
         over: &[bool],
     ) -> Result<(), Complaint> {
         for index in 0..self.plans.len() {
@@ -314,10 +313,11 @@ impl App {
             if !is_due || self.runs[index].is_some() || !self.opens(&plan) || self.opening_blocked {
                 continue;
             }
-            let Some(connection) = self.call(endpoint) else {
+            if !machine.has_connection() {
                 return Ok(());
-            };
-            match connection.open() {
+            }
+            self.note_call(machine);
+            match machine.open(now) {
                 Ok(id) => self.begin(now, index, id, true)?,
                 Err(OpenError::Limit) => self.opening_blocked = true,
                 Err(_) => return Ok(()),
@@ -330,7 +330,7 @@ impl App {
         &mut self,
         now: Time,
         plan: usize,
-        id: StreamId,
+        id: StreamKey,
         opener: bool,
     ) -> Result<(), Complaint> {
         if self.by_id.insert(id, plan).is_some() {
@@ -343,18 +343,16 @@ impl App {
     }
 
     /// Reads the names of streams that were opened by the peer.
-    fn meet_strangers(&mut self, now: Time, endpoint: &mut Endpoint) -> Result<(), Complaint> {
+    fn meet_strangers(&mut self, now: Time, machine: &mut Machine) -> Result<(), Complaint> {
         let mut index = 0;
         while index < self.strangers.len() {
             if self.strangers[index].blocked {
                 index += 1;
                 continue;
             }
-            let Some(connection) = self.call(endpoint) else {
-                return Ok(());
-            };
+            self.note_call(machine);
             let stranger = &mut self.strangers[index];
-            match connection.read(stranger.id, NAME_BYTES - stranger.name.len()) {
+            match machine.read(now, stranger.id, NAME_BYTES - stranger.name.len()) {
                 Ok(Some(bytes)) => {
                     stranger.name.extend_from_slice(&bytes);
                     self.progress += 1;
@@ -366,7 +364,7 @@ impl App {
                     if !self.plans.iter().any(StreamPlan::is_aborted) && self.ends_well {
                         return Err("a stream was reset before its name".into());
                     }
-                    connection.release_stream(stranger.id);
+                    machine.release_stream(stranger.id);
                     self.strangers.swap_remove(index);
                     self.progress += 1;
                     continue;
@@ -381,7 +379,7 @@ impl App {
         Ok(())
     }
 
-    fn recognise(&mut self, now: Time, name: u32, id: StreamId) -> Result<(), Complaint> {
+    fn recognise(&mut self, now: Time, name: u32, id: StreamKey) -> Result<(), Complaint> {
         let plan = name as usize;
         match self.runs.get(plan) {
             None => Err(format!("a stream is called {name:#x}")),
@@ -391,10 +389,7 @@ impl App {
         }
     }
 
-    fn move_bytes(&mut self, now: Time, endpoint: &mut Endpoint) -> Result<(), Complaint> {
-        let Some(handle) = self.connection else {
-            return Ok(());
-        };
+    fn move_bytes(&mut self, now: Time, machine: &mut Machine) -> Result<(), Complaint> {
         // Once at an instant: it would never end otherwise.
         let tries_anyway = self.impatient && self.tried_at != Some(now);
         self.tried_at = Some(now);
@@ -408,12 +403,9 @@ impl App {
             if !run.wants_to_act(now) {
                 continue;
             }
-            let Some(connection) = endpoint.connection_mut(handle) else {
-                return Ok(());
-            };
-            self.calls += 1;
+            self.calls += u64::from(machine.kind().is_none());
             self.progress += run
-                .act(now, connection, &mut self.random)
+                .act(now, machine, &mut self.random)
                 .map_err(|complaint| format!("stream {plan}: {complaint}"))?;
         }
         Ok(())

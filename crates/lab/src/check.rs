@@ -49,10 +49,13 @@ impl Check {
 
     /// All of it, whatever `check_every` says.
     pub(crate) fn check_books(&mut self, host: &Host) -> Result<(), Fault> {
-        host.endpoint
+        let Some(endpoint) = host.machine.ours() else {
+            return Ok(());
+        };
+        endpoint
             .check()
             .map_err(|broken| (Rule::Books, broken.to_string()))?;
-        let memory = host.endpoint.memory();
+        let memory = endpoint.memory();
         self.most_memory = self.most_memory.max(memory);
         if memory > self.memory_bound {
             return Err((
@@ -65,11 +68,7 @@ impl Check {
 
     /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes excepted.
     fn check_in_flight(&mut self, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
-        let connection = host
-            .app
-            .connection()
-            .and_then(|handle| host.endpoint.connection(handle));
-        let Some(connection) = connection else {
+        let Some(connection) = host.machine.connection() else {
             return Ok(());
         };
         let stats = connection.stats();

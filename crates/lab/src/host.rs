@@ -1,16 +1,17 @@
 //! One end: an engine, its application, and a caller with manners of its own.
 
 use crate::app::App;
+use crate::machine::Machine;
 use crate::plan::{Manners, Scenario, Time};
 use crate::report::Rule;
 use crate::watch::Fault;
 use gapless_link::Random;
-use gapless_udx::{BlockedOn, Ecn, Endpoint, Instant, Received};
+use gapless_udx::{BlockedOn, Ecn, Instant, Received};
 use std::net::SocketAddr;
 
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) machine: Machine,
     pub(crate) app: App,
     manners: Manners,
     random: Random,
@@ -43,7 +44,7 @@ impl Host {
         Random::for_purpose(scenario.seed, 200 + index as u64).fill(&mut seed);
         Self {
             address,
-            endpoint: Endpoint::new(plan.config.clone(), seed),
+            machine: Machine::new(plan.config.clone(), seed, plan.model),
             app: App::new(scenario, index),
             manners: plan.manners,
             random: Random::for_purpose(scenario.seed, 300 + index as u64),
@@ -108,7 +109,7 @@ impl Host {
 
     fn act(&mut self, now: Time, over: &[bool]) -> Result<bool, Fault> {
         self.app
-            .act(now, &mut self.endpoint, over)
+            .act(now, &mut self.machine, over)
             .map_err(|complaint| (Rule::Delivery, complaint))
     }
 
@@ -119,7 +120,7 @@ impl Host {
         }
         self.rounds_at.1 += 1;
         if self.rounds_at.1 > MAX_ROUNDS_AT_ONCE {
-            let deadline = self.endpoint.next_deadline();
+            let deadline = self.machine.next_deadline();
             return Err((
                 Rule::Timers,
                 format!("no end of work at one instant; its deadline is {deadline:?}"),
@@ -144,8 +145,8 @@ impl Host {
             now_handled
                 .iter()
                 .for_each(|datagram| joined.extend_from_slice(&datagram.payload));
-            self.endpoint.handle(
-                Instant::from_nanos(now),
+            self.machine.receive(
+                now,
                 Received {
                     from: first.from,
                     ecn: first.ecn,
@@ -162,13 +163,13 @@ impl Host {
     fn serve_timers(&mut self, now: Time) {
         let instant = Instant::from_nanos(now);
         let is_due = self
-            .endpoint
+            .machine
             .next_deadline()
             .is_some_and(|deadline| deadline <= instant);
         if is_due || self.manners.early.is_some() {
-            self.endpoint.handle_timeout(instant);
+            self.machine.handle_timeout(now);
             if self.manners.twice {
-                self.endpoint.handle_timeout(instant);
+                self.machine.handle_timeout(now);
             }
         }
     }
@@ -176,11 +177,23 @@ impl Host {
     /// True if the engine has nothing more to send.
     fn transmit(&mut self, now: Time, batches: &mut usize, out: &mut Vec<Departing>) -> bool {
         let instant = Instant::from_nanos(now);
+        let ours = match &mut self.machine {
+            Machine::Ours(ours) => &mut ours.endpoint,
+            Machine::Model(model) => {
+                let sent = std::iter::from_fn(|| model.poll_transmit(now));
+                out.extend(sent.map(|(to, payload)| Departing {
+                    to,
+                    ecn: None,
+                    payload,
+                }));
+                return true;
+            }
+        };
         let mut buffer = vec![0; self.manners.buffer];
         while *batches > 0 {
-            let mut next = self.endpoint.poll_transmit(instant, &mut buffer);
+            let mut next = ours.poll_transmit(instant, &mut buffer);
             if next.is_none() && self.manners.twice {
-                next = self.endpoint.poll_transmit(instant, &mut buffer);
+                next = ours.poll_transmit(instant, &mut buffer);
             }
             let Some(transmit) = next else {
                 return true;
@@ -202,16 +215,15 @@ impl Host {
 
     /// R9: with nothing to send, the deadline lies in the future; and what is not sent waits for something.
     fn check_drained(&self, now: Time) -> Result<(), Fault> {
-        let deadline = self.endpoint.next_deadline().map(Instant::as_nanos);
+        let deadline = self.machine.next_deadline().map(Instant::as_nanos);
         if let Some(past) = deadline.and_then(|deadline| now.checked_sub(deadline)) {
             let detail = format!("nothing to send, and a deadline that is {past} ns past");
             return Err((Rule::Timers, detail));
         }
-        let connection = self
-            .app
+        let blocked = self
+            .machine
             .connection()
-            .and_then(|handle| self.endpoint.connection(handle));
-        let blocked = connection.map(|connection| connection.blocked_on(Instant::from_nanos(now)));
+            .map(|connection| connection.blocked_on(Instant::from_nanos(now)));
         if blocked == Some(BlockedOn::Nothing) {
             let detail = "nothing was sent, and nothing is waited for".to_string();
             return Err((Rule::Timers, detail));
@@ -223,7 +235,7 @@ impl Host {
         let manners = self.manners;
         let late = self.random.below(manners.late.saturating_add(1));
         let engine = self
-            .endpoint
+            .machine
             .next_deadline()
             .map(|deadline| deadline.as_nanos().max(now).saturating_add(late));
         let early = manners

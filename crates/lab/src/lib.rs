@@ -26,6 +26,7 @@ mod check;
 mod host;
 pub mod load;
 mod log;
+mod machine;
 mod pattern;
 pub mod peers;
 mod plan;

@@ -1,5 +1,6 @@
 //! What a run consists of, as plain data: two hosts, the path between them, what the applications do, how the engines are polled.
 
+use crate::peers::Kind;
 use gapless_link::Profile;
 use gapless_udx::EndpointConfig;
 
@@ -47,6 +48,8 @@ pub struct HostPlan {
     pub manners: Manners,
     /// Bytes that the engine may hold at most.
     pub memory_bound: usize,
+    /// A model of another implementation in the place of our engine: then only delivery is asked of it.
+    pub model: Option<Kind>,
 }
 
 /// How a caller treats an engine. None of this may change what is delivered.

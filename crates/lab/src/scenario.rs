@@ -81,6 +81,7 @@ impl Scenario {
             memory_bound: memory_bound(&config.limits, streams.len()),
             manners: Manners::GOOD,
             config,
+            model: None,
         };
         Self {
             seed,
@@ -370,6 +371,7 @@ impl Draw {
                 memory_bound: memory_bound(&config.limits, streams.len()),
                 manners: self.manners(),
                 config,
+                model: None,
             }
         })
     }

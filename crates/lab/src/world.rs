@@ -7,7 +7,7 @@ use crate::plan::{Ending, SECOND, Scenario, Time};
 use crate::report::{Report, Rule, Seconds, Violation};
 use crate::watch::{Fault, Watch};
 use gapless_link::{Counters, Link};
-use gapless_udx::{CloseReason, Ecn, Instant};
+use gapless_udx::{CloseReason, Ecn, Endpoint, Instant};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Runs a scenario to its end.
@@ -97,7 +97,7 @@ impl<'a, 'b> World<'a, 'b> {
     fn run(mut self) -> Result<Report, Violation> {
         let remote = self.hosts[1].address;
         let dialer = &mut self.hosts[0];
-        let dialed = dialer.app.dial(0, &mut dialer.endpoint, remote);
+        let dialed = dialer.machine.dial(0, remote);
         dialed.map_err(|complaint| self.violation(Some(0), (Rule::Delivery, complaint)))?;
         while self.stage != Stage::Done {
             let Some(next) = self.next_time() else {
@@ -159,7 +159,7 @@ impl<'a, 'b> World<'a, 'b> {
             match self.scenario.ending {
                 // Who has no connection yet closes it once it comes.
                 Ending::Abort { host, at }
-                    if at <= self.now && self.hosts[host].app.connection().is_some() =>
+                    if at <= self.now && self.hosts[host].machine.has_connection() =>
                 {
                     self.close(host, 77);
                 }
@@ -182,11 +182,7 @@ impl<'a, 'b> World<'a, 'b> {
             format!("{} closes the connection", NAMES[host])
         });
         let host = &mut self.hosts[host];
-        if let Some(handle) = host.app.connection()
-            && let Some(connection) = host.endpoint.connection_mut(handle)
-        {
-            connection.close(Instant::from_nanos(self.now), code, b"the run ends");
-        }
+        host.machine.close(self.now, code);
         host.wake_by(self.now);
     }
 
@@ -325,7 +321,7 @@ impl<'a, 'b> World<'a, 'b> {
         match self.scenario.ending {
             Ending::Close { host } if self.streams_over.is_some() => {
                 // A dialer that gave up all it began may be alone with its connection.
-                let has_connection = self.hosts[host].app.connection().is_some();
+                let has_connection = self.hosts[host].machine.has_connection();
                 self.close(if has_connection { host } else { 0 }, 0);
             }
             _ => {}
@@ -371,7 +367,7 @@ impl<'a, 'b> World<'a, 'b> {
 
     fn advance_ending(&mut self, since: Time) -> Result<(), Violation> {
         let all_know = self.hosts.iter().all(|host| {
-            host.vanished || host.app.closed().is_some() || host.app.connection().is_none()
+            host.vanished || host.app.closed().is_some() || !host.machine.has_connection()
         });
         if all_know {
             self.check_reasons()?;
@@ -432,14 +428,14 @@ impl<'a, 'b> World<'a, 'b> {
     fn advance_draining(&mut self, since: Time) -> Result<(), Violation> {
         // Also a connection that comes to an acceptor only after its dialer has ended it.
         for host in &mut self.hosts {
-            if let (Some(handle), Some(_)) = (host.app.connection(), host.app.closed()) {
-                host.endpoint.release(handle);
+            if host.app.closed().is_some() {
+                host.machine.release();
             }
         }
         let all_idle = self
             .hosts
             .iter()
-            .all(|host| host.vanished || host.endpoint.is_idle());
+            .all(|host| host.vanished || host.machine.is_idle());
         if !all_idle {
             if self.now - since > DRAINING_BOUND {
                 let detail = "a released connection is never forgotten".to_string();
@@ -449,7 +445,7 @@ impl<'a, 'b> World<'a, 'b> {
         }
         for index in 0..2 {
             let host = &self.hosts[index];
-            let held = host.endpoint.memory();
+            let held = host.machine.ours().map_or(0, Endpoint::memory);
             if held > IDLE_MEMORY && !host.vanished {
                 let detail = format!("{held} bytes are held without any connection");
                 return Err(self.violation(Some(index), (Rule::Memory, detail)));
@@ -478,11 +474,7 @@ impl<'a, 'b> World<'a, 'b> {
                 "\n  {name}: next wake {:?}",
                 host.wake_at().map(|at| Seconds(at).to_string())
             ));
-            if let Some(connection) = host
-                .app
-                .connection()
-                .and_then(|handle| host.endpoint.connection(handle))
-            {
+            if let Some(connection) = host.machine.connection() {
                 let blocked = connection.blocked_on(Instant::from_nanos(self.now));
                 text.push_str(&format!(", blocked on {blocked:?}"));
             }

@@ -1,14 +1,15 @@
 //! One stream as an application drives it.
 
 use super::{Complaint, NAME_BYTES, ReadState, StreamOutcome, WriteState};
+use crate::machine::{Machine, StreamKey};
 use crate::pattern::Pattern;
 use crate::plan::{ReadPlan, StreamPlan, Time, WriteEnd, WritePlan};
 use bytes::Bytes;
 use gapless_link::Random;
-use gapless_udx::{Connection, ReadError, StreamId, WriteError};
+use gapless_udx::{ReadError, WriteError};
 
 pub(super) struct StreamRun {
-    id: StreamId,
+    id: StreamKey,
     /// The codes with which the plan lets this stream be ended early.
     codes: Vec<u32>,
     writer: Writer,
@@ -53,7 +54,7 @@ impl StreamRun {
         seed: u64,
         index: usize,
         plan: &StreamPlan,
-        id: StreamId,
+        id: StreamKey,
         opener: bool,
         now: Time,
     ) -> Self {
@@ -204,24 +205,24 @@ impl StreamRun {
     pub(super) fn act(
         &mut self,
         now: Time,
-        connection: &mut Connection,
+        machine: &mut Machine,
         random: &mut Random,
     ) -> Result<u64, Complaint> {
         let mut progress = 0;
         loop {
             let before = progress;
             while self.wants_to_read(now) {
-                progress += self.read_once(now, connection)?;
+                progress += self.read_once(now, machine)?;
             }
             while self.wants_to_write(now) {
-                progress += self.write_once(now, connection, random)?;
+                progress += self.write_once(now, machine, random)?;
             }
             if progress == before {
                 break;
             }
         }
         if self.is_over() {
-            connection.release_stream(self.id);
+            machine.release_stream(self.id);
             self.released = true;
             progress += 1;
         }
@@ -271,15 +272,15 @@ impl StreamRun {
             && reader.rests_until.is_none_or(|until| until <= now)
     }
 
-    fn read_once(&mut self, now: Time, connection: &mut Connection) -> Result<u64, Complaint> {
+    fn read_once(&mut self, now: Time, machine: &mut Machine) -> Result<u64, Complaint> {
         let reader = &mut self.reader;
         reader.rests_until = None;
         if let Some((_, code)) = reader.plan.stop.filter(|&(after, _)| reader.read >= after) {
-            connection.stop(self.id, code);
+            machine.stop(now, self.id, code);
             reader.state = ReadState::Stopped(code);
             return Ok(1);
         }
-        match connection.read(self.id, reader.plan.size) {
+        match machine.read(now, self.id, reader.plan.size) {
             Ok(Some(bytes)) => reader.take(now, &bytes),
             Ok(None) if reader.read == reader.content.len => {
                 reader.state = ReadState::Ended;
@@ -329,13 +330,13 @@ impl StreamRun {
     fn write_once(
         &mut self,
         now: Time,
-        connection: &mut Connection,
+        machine: &mut Machine,
         random: &mut Random,
     ) -> Result<u64, Complaint> {
         let may_write = self.may_write();
         let writer = &mut self.writer;
         if writer.written == writer.plan.bytes {
-            return self.end(now, connection);
+            return self.end(now, machine);
         }
         writer.rests_until = None;
         if writer.pending.is_empty() {
@@ -346,7 +347,7 @@ impl StreamRun {
             writer.pending = writer.content.bytes(writer.written, piece as usize);
         }
         let before = writer.pending.len();
-        let answer = connection.write(self.id, &mut writer.pending);
+        let answer = machine.write(now, self.id, &mut writer.pending);
         match answer {
             Ok(0) => Err("a write took nothing and did not say that it is blocked".into()),
             Ok(taken) if writer.pending.len() + taken != before => Err(format!(
@@ -374,14 +375,16 @@ impl StreamRun {
         }
     }
 
-    fn end(&mut self, now: Time, connection: &mut Connection) -> Result<u64, Complaint> {
+    fn end(&mut self, now: Time, machine: &mut Machine) -> Result<u64, Complaint> {
         let writer = &mut self.writer;
         if writer.plan.finish_delay > 0 && writer.rests_until.is_none() {
             writer.rests_until = Some(now.saturating_add(writer.plan.finish_delay));
             return Ok(1);
         }
         match writer.plan.end {
-            WriteEnd::Finish => match connection.finish(self.id) {
+            WriteEnd::Finish => match machine.finish(now, self.id) {
+                // A model's application is never told of the acknowledgement.
+                Ok(()) if machine.kind().is_some() => writer.state = WriteState::Acknowledged,
                 Ok(()) => writer.state = WriteState::Finished,
                 // Only another side's reset may be in the way, and the plan knows whether there is one.
                 Err(error) if self.codes.is_empty() => {
@@ -390,7 +393,7 @@ impl StreamRun {
                 Err(_) => writer.state = WriteState::Refused(self.codes[0]),
             },
             WriteEnd::Reset(code) => {
-                connection.reset(self.id, code);
+                machine.reset(now, self.id, code);
                 writer.state = WriteState::Reset(code);
                 // UDX 8.4: RESET_STREAM ends both directions at once.
                 if self.reader.state == ReadState::Reading {
