@@ -101,10 +101,18 @@ impl Check {
 
 /// Bytes of numbered packets that carry no piece of a stream.
 fn control_bytes(sent: &[Departing]) -> u64 {
-    let is_control = |datagram: &&Departing| match Datagram::decode(&datagram.payload) {
-        Ok(Datagram::Packet(packet)) => !packet
-            .frames()
-            .any(|frame| matches!(frame, Frame::Stream(_))),
+    let is_control = |datagram: &&Departing| match crate::watch::decode(&datagram.payload) {
+        Ok(Datagram::Packet(packet)) => {
+            let mut frames = packet.frames();
+            let has_piece = packet
+                .frames()
+                .any(|frame| matches!(frame, Frame::Stream(_) | Frame::Ordered(_)));
+            // In version 2 such a packet has a number by an empty SYN.
+            !has_piece
+                || frames.any(|frame| {
+                    matches!(frame, Frame::ResetStream { .. } | Frame::StopSending { .. })
+                })
+        }
         _ => false,
     };
     let bytes = sent

@@ -2,7 +2,7 @@
 
 use crate::plan::Time;
 use crate::report::Seconds;
-use gapless_udx::wire::{Ack, Datagram, Frame, Header, Stream};
+use gapless_udx::wire::{Ack, Datagram, Frame, Header, Ordered, Stream};
 use std::fmt::Write;
 
 /// Where the lines go.
@@ -31,19 +31,20 @@ impl<'a> Log<'a> {
 
 /// A datagram in one line.
 pub fn describe(datagram: &[u8]) -> String {
-    let packet = match Datagram::decode(datagram) {
+    let packet = match crate::watch::decode(datagram) {
         Ok(Datagram::Packet(packet)) => packet,
         Ok(Datagram::VersionNegotiation(_)) => return "version negotiation".into(),
         Err(error) => return format!("{} bytes, not a packet: {error}", datagram.len()),
     };
     let Header {
+        version,
         number,
         destination_stream,
         source_stream,
         ..
     } = packet.header();
     let mut line = format!(
-        "{:>4} bytes  #{}  {source_stream:x}->{destination_stream:x} ",
+        "{:>4} bytes  v{version} #{}  {source_stream:x}->{destination_stream:x} ",
         datagram.len(),
         number.raw()
     );
@@ -62,19 +63,25 @@ fn describe_frame(line: &mut String, frame: &Frame<'_>) {
             offset,
             data,
         }) => {
-            let flags = match (syn, fin) {
-                (true, true) => " SYN FIN",
-                (true, false) => " SYN",
-                (false, true) => " FIN",
-                (false, false) => "",
-            };
             let end = offset.saturating_add(data.len() as u64);
-            let _ = write!(line, "STREAM {offset}..{end}{flags}");
+            let _ = write!(line, "STREAM {offset}..{end}{}", flags(*syn, *fin));
+        }
+        Frame::Ordered(Ordered { fin, syn, data }) => {
+            let _ = write!(line, "STREAM {} bytes{}", data.len(), flags(*syn, *fin));
         }
         Frame::Ack(ack) => describe_ack(line, ack),
         other => {
             let _ = write!(line, "{other:?}");
         }
+    }
+}
+
+fn flags(syn: bool, fin: bool) -> &'static str {
+    match (syn, fin) {
+        (true, true) => " SYN FIN",
+        (true, false) => " SYN",
+        (false, true) => " FIN",
+        (false, false) => "",
     }
 }
 

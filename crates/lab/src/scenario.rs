@@ -8,7 +8,7 @@ use crate::plan::{
     StreamPlan, Time, WriteEnd, WritePlan,
 };
 use gapless_link::{Blackout, Profile, Queue, Random, Share};
-use gapless_udx::{Algorithm, EndpointConfig, Limits};
+use gapless_udx::{Algorithm, EndpointConfig, Limits, Version, VersionChoice};
 use std::time::Duration;
 
 impl Scenario {
@@ -46,6 +46,7 @@ impl Scenario {
             hosts[0].config.connection.keep_alive = Some(Duration::from_nanos(asks));
             patience += asks + CANDIDATE_LIFETIME;
         }
+        draw_version(seed, &mut hosts);
         let transfer = bounds::transfer(&calm, &streams, &hosts);
         Self {
             seed,
@@ -97,6 +98,27 @@ impl Scenario {
             ending: Ending::Close { host: 0 },
             check_every: 1,
         }
+    }
+}
+
+/// In which wire version the hosts speak, and where their streams begin. Drawn apart from all else: whatever the version,
+/// a seed has the same path and the same streams.
+fn draw_version(seed: u64, hosts: &mut [HostPlan; 2]) {
+    let mut draw = Draw(Random::for_purpose(seed, 3));
+    let both = vec![Version::V3, Version::V2];
+    let (choice, accepted) = match draw.0.below(10) {
+        0..=3 => (VersionChoice::Only(Version::V3), both),
+        4..=5 => (VersionChoice::Discover, both),
+        6..=8 => (VersionChoice::Only(Version::V2), both),
+        // The dialer is told by a version negotiation.
+        _ => (VersionChoice::Discover, vec![Version::V2]),
+    };
+    let first_position = draw.pick(&[0, 0, 1 << 31, 1 << 32, 1 << 40]);
+    let first_position = u64::saturating_sub(first_position, draw.between(0, 100_000));
+    for host in hosts {
+        host.config.connection.version = choice;
+        host.config.connection.first_position = first_position;
+        host.config.accept_versions.clone_from(&accepted);
     }
 }
 

@@ -45,6 +45,14 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
+    /// The first piece begins at `start`.
+    pub(crate) fn starting_at(start: u64) -> Self {
+        Self {
+            end: start,
+            ..Self::default()
+        }
+    }
+
     /// Where the next new piece begins.
     pub(crate) fn end(&self) -> u64 {
         self.end

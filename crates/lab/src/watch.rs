@@ -1,11 +1,16 @@
 //! An observer on the wire. It reads every packet that the engines send and holds it to what the sender may say, knowing nothing
 //! of the engines' insides.
 
+mod ordered;
+
 use crate::plan::Scenario;
 use crate::report::Rule;
 use crate::spans::{Pieces, Spans};
 use gapless_seq::Wire32;
-use gapless_udx::wire::{Ack, ConnectionId, Datagram, Frame, Packet, Stream, VERSION};
+use gapless_udx::wire::{
+    Ack, ConnectionId, Datagram, DecodeError, Frame, Packet, Stream, Version, peek_destination,
+};
+use ordered::{Numbered, Seen};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -22,6 +27,11 @@ struct Side {
     /// The IDs that its packets carry, destination and source, since the first one.
     ids: Option<(ConnectionId, ConnectionId)>,
     max_datagram: usize,
+    /// The version of its packets so far.
+    version: Option<Version>,
+    /// Numbers and what they carried, where that is one thing (version 2).
+    numbered: Numbered,
+    first_position: u64,
     first_number: u64,
     last_number: Option<u64>,
     /// Numbers of the other side's packets that reached it.
@@ -42,6 +52,8 @@ struct StreamWatch {
     final_size: Option<u64>,
     /// Highest limit that the other side ever sent.
     limit: Option<u64>,
+    /// Bytes that reached the other side, in version 2.
+    arrived: u64,
 }
 
 #[derive(Default)]
@@ -58,6 +70,9 @@ impl Watch {
             Side {
                 ids: None,
                 max_datagram: connection.max_datagram.into(),
+                version: None,
+                numbered: Numbered::default(),
+                first_position: connection.first_position,
                 first_number: connection.first_number,
                 last_number: None,
                 received: Spans::default(),
@@ -79,13 +94,19 @@ impl Watch {
         to: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Fault> {
-        let packet = match Datagram::decode(datagram) {
+        let packet = match decode(datagram) {
             Ok(Datagram::Packet(packet)) => packet,
+            Ok(Datagram::VersionNegotiation(_)) => {
+                return self.check_amplification(host, to, datagram.len());
+            }
             other => return wire(format!("it sent what is not a packet: {other:?}")),
         };
         self.check_header(host, &packet, datagram.len())?;
         self.check_amplification(host, to, datagram.len())?;
-        self.check_number(host, &packet)?;
+        match Version::from_wire(packet.header().version) {
+            Some(Version::V2) => self.check_ordered(host, &packet)?,
+            _ => self.check_number(host, &packet)?,
+        }
         for frame in packet.frames() {
             let (own, other) = (
                 packet.header().source_stream,
@@ -106,7 +127,7 @@ impl Watch {
 
     /// A datagram reached a host, undamaged.
     pub(crate) fn delivered(&mut self, host: usize, from: SocketAddr, datagram: &[u8]) {
-        let Ok(Datagram::Packet(packet)) = Datagram::decode(datagram) else {
+        let Ok(Datagram::Packet(packet)) = decode(datagram) else {
             return;
         };
         let side = &mut self.sides[host];
@@ -123,8 +144,22 @@ impl Watch {
         if is_numbered(&packet) {
             let expected = side.highest_received.unwrap_or(side.first_number);
             let number = packet.header().number.expand(expected);
+            let known = side.received.covers(number..number + 1);
             side.received.insert(number..number + 1);
             side.highest_received = side.highest_received.max(Some(number));
+            if !known {
+                self.note_arrived(1 - host, &packet);
+            }
+        }
+    }
+
+    fn note_arrived(&mut self, sender: usize, packet: &Packet<'_>) {
+        for frame in packet.frames() {
+            if let Frame::Ordered(frame) = frame {
+                let own = packet.header().source_stream;
+                let watch = self.sides[sender].stream(own);
+                watch.arrived += frame.data.len() as u64;
+            }
         }
     }
 
@@ -132,8 +167,21 @@ impl Watch {
         let side = &mut self.sides[host];
         let header = packet.header();
         let ids = (header.destination, header.source);
-        if header.version != VERSION {
+        let version = Version::from_wire(header.version);
+        let Some(version) = version else {
             return wire(format!("a packet of version {}", header.version));
+        };
+        // UDX 13: a dialer may learn its version as long as it has sent one record.
+        let opening = host == 0 && side.last_number == Some(side.first_number);
+        if side
+            .version
+            .replace(version)
+            .is_some_and(|before| before != version)
+            && !opening
+        {
+            return wire(format!(
+                "a packet of {version:?} after some of another version"
+            ));
         }
         if *side.ids.get_or_insert(ids) != ids {
             return wire("a packet with other connection IDs".into());
@@ -171,6 +219,9 @@ impl Watch {
             return Ok(());
         }
         let side = &mut self.sides[host];
+        if side.repeats_opening(packet) {
+            return Ok(());
+        }
         let least = side.last_number.map_or(side.first_number, |last| last + 1);
         let number = packet.header().number.expand(least);
         if number < least {
@@ -180,14 +231,41 @@ impl Watch {
             ));
         }
         side.last_number = Some(number);
+        if number == side.first_number {
+            side.numbered.open(number, packet.header().source_stream);
+        }
+        Ok(())
+    }
+
+    /// UDX2 3: a number is used again for what it carried, and for nothing else.
+    fn check_ordered(&mut self, host: usize, packet: &Packet<'_>) -> Result<(), Fault> {
+        if !is_numbered(packet) {
+            return Ok(());
+        }
+        let side = &mut self.sides[host];
+        let next = side.last_number.map_or(side.first_number, |last| last + 1);
+        let number = packet.header().number.expand(next);
+        if let Seen::New(frame) = side.numbered.take(packet, number, next)? {
+            side.last_number = Some(number);
+            let own = packet.header().source_stream;
+            let at = side.stream(own).pieces.end();
+            self.check_stream(host, own, &frame.at(at))?;
+        }
         Ok(())
     }
 
     fn check_stream(&mut self, host: usize, own: u32, stream: &Stream<'_>) -> Result<(), Fault> {
-        let watch = self.sides[host].streams.entry(own).or_default();
+        let side = &mut self.sides[host];
+        let initial = side.first_position + INITIAL_LIMIT;
+        // UDX2 9.3: where updates may never come, what has arrived is credit.
+        let granted = match side.version {
+            Some(Version::V2) => initial + side.stream(own).arrived,
+            _ => initial,
+        };
+        let watch = side.stream(own);
         let range = stream.offset..stream.offset + stream.data.len() as u64;
         let end = range.end;
-        let limit = watch.limit.unwrap_or(INITIAL_LIMIT).max(INITIAL_LIMIT);
+        let limit = watch.limit.unwrap_or(initial).max(granted);
         if end > limit {
             return Err((
                 Rule::InFlight,
@@ -237,9 +315,11 @@ impl Watch {
 
     /// R4: an advertised edge never moves left. `other` is the stream's ID at the side that may send so much.
     fn check_limit(&mut self, host: usize, other: u32, limit: Wire32) -> Result<(), Fault> {
-        let watch = self.sides[1 - host].streams.entry(other).or_default();
+        let side = &mut self.sides[1 - host];
+        let initial = side.first_position + INITIAL_LIMIT;
+        let watch = side.stream(other);
         let held = watch.limit.unwrap_or(0);
-        let limit = limit.expand(held.max(INITIAL_LIMIT));
+        let limit = limit.expand(held.max(initial));
         if limit < held {
             return Err((
                 Rule::Window,
@@ -251,10 +331,37 @@ impl Watch {
     }
 }
 
+impl Side {
+    fn stream(&mut self, own: u32) -> &mut StreamWatch {
+        let first = self.first_position;
+        self.streams.entry(own).or_insert_with(|| StreamWatch {
+            pieces: Pieces::starting_at(first),
+            ..StreamWatch::default()
+        })
+    }
+
+    /// UDX 13: who does not know its peer's version has one record, a SYN without data, under one number.
+    fn repeats_opening(&self, packet: &Packet<'_>) -> bool {
+        let opening = |frame: &Frame<'_>| matches!(frame, Frame::Stream(it) if it.syn && !it.fin && it.data.is_empty());
+        let number = packet.header().number.expand(self.first_number);
+        self.last_number == Some(self.first_number)
+            && number == self.first_number
+            && packet.frames().any(|frame| opening(&frame))
+    }
+}
+
+/// A datagram, in the version that it names.
+pub(crate) fn decode(datagram: &[u8]) -> Result<Datagram<'_>, DecodeError> {
+    let version = peek_destination(datagram).and_then(|(version, _)| Version::from_wire(version));
+    Datagram::decode_as(datagram, version.unwrap_or_default().dialect())
+}
+
 /// UDX 3: what takes a number.
 fn is_numbered(packet: &Packet<'_>) -> bool {
     packet.frames().any(|frame| match frame {
         Frame::Stream(stream) => stream.is_numbered(),
+        Frame::Ordered(stream) => stream.is_numbered(),
+        // UDX2 D14: of version 2, nobody.
         Frame::Ping => packet.header().number.raw() != 0,
         _ => false,
     })
@@ -272,7 +379,7 @@ mod tests {
     use super::*;
     use crate::plan::StreamPlan;
     use gapless_link::Profile;
-    use gapless_udx::wire::{Encoder, ExtraRanges, Header, Version};
+    use gapless_udx::wire::{Encoder, ExtraRanges, Header, VERSION};
 
     const STREAM: u32 = 0x8000_0001;
     const PEER: SocketAddr =
@@ -495,7 +602,7 @@ mod tests {
     fn what_is_no_packet_or_a_strange_one_is_found() {
         assert_eq!(broken(&[(0, vec![1, 2, 3])]), Some(Rule::Wire));
         let mut strange = packet(1, &[stream(0, 1)]);
-        strange[3] = 2;
+        strange[3] = 4;
         assert_eq!(broken(&[(0, strange)]), Some(Rule::Wire));
         let mut other_id = packet(1, &[stream(0, 1)]);
         other_id[6] ^= 1;

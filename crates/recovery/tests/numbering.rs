@@ -314,3 +314,44 @@ fn numbering_can_be_learned_from_the_first_answer() {
         recovery.check().unwrap();
     }
 }
+
+/// After a blackout the path is a little shorter than before. Each answer to a repetition then comes sooner than any before, and still
+/// says that what was sent earlier is lost.
+#[test]
+fn a_path_that_became_shorter_in_a_blackout_is_not_left_to_probes() {
+    use gapless_recovery::{Class, Numbering, Recovery};
+    let config = Config {
+        numbering: Numbering::Reuse,
+        ..Config::default()
+    };
+    let mut now = Instant::from_nanos(0);
+    let mut recovery = Recovery::new(&config, now);
+    let one = |number| std::iter::once(number..=number);
+    recovery.commit(now, Class::Reliable, 100, 0_u64).unwrap();
+    now += ms(20);
+    recovery
+        .on_ack(now, 0, Duration::ZERO, one(0), |_| {})
+        .unwrap();
+    for what in 1..=8 {
+        recovery.commit(now, Class::Reliable, 100, what).unwrap();
+    }
+    let mut probe = 0;
+    for _ in 0..4 {
+        now = recovery.next_deadline().unwrap();
+        recovery.on_timeout(now);
+        while recovery.owes_probe() {
+            let (record, _) = recovery.probe_candidate().unwrap();
+            probe = recovery.resend(now, record, 100).unwrap();
+        }
+    }
+    now += ms(19);
+    recovery
+        .on_ack(now, probe, Duration::ZERO, one(probe), |_| {})
+        .unwrap();
+    let mut again = Vec::new();
+    while let Some((record, _)) = recovery.next_lost() {
+        again.push(recovery.resend(now, record, 100).unwrap());
+    }
+    assert!(again.len() >= 6, "only {again:?} are sent again");
+    recovery.check().unwrap();
+}

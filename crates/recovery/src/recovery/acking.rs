@@ -37,6 +37,9 @@ pub enum AckError {
     NeverSent,
 }
 
+/// Timeouts in a row after which the least round trip time of before decides nothing any more.
+const TIMEOUTS_OF_ANOTHER_PATH: u32 = 2;
+
 /// What one acknowledgement delivered, summed up.
 #[derive(Default)]
 struct Tally {
@@ -81,9 +84,18 @@ impl<R> Recovery<R> {
             rack,
             episode,
             rtt,
+            pto,
             ..
         } = self;
-        let (prior_newest, min_rtt) = (rack.newest(), rtt.min_nanos());
+        let prior_newest = rack.newest();
+        // What is faster than any round trip before answers an earlier transmission; but not when timeouts in a row have passed without a
+        // clear answer: then that one is long gone, and the path may have become a little shorter. Held to the old time, every
+        // answer to a repetition would count for nothing, and only probes would be sent.
+        let min_rtt = if pto.count() < TIMEOUTS_OF_ANOTHER_PATH {
+            rtt.min_nanos()
+        } else {
+            0
+        };
         let result = log.acknowledge(largest, ranges, |delivered, what| {
             tally.add(now, &delivered, prior_newest, min_rtt);
             for lost_in in [
