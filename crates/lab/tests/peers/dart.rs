@@ -1,7 +1,8 @@
 //! Dart's models with each other: what works there works here.
 
 use crate::table::{End, Table, Talk};
-use gapless_lab::peers::dart::{Dart, Release};
+use gapless_lab::peers::Kind;
+use gapless_lab::peers::dart::Release;
 use gapless_link::Profile;
 use gapless_udx::{Version, VersionChoice};
 use std::time::Duration;
@@ -19,7 +20,7 @@ const RELEASES: [Release; 9] = [
 ];
 
 fn pair(release: Release, writes: [usize; 2], link: &str) -> Table<'static> {
-    let ends = [1, 2].map(|seed| End::model(Dart::new(release, seed)));
+    let ends = [1, 2].map(|seed| End::model(Kind::Dart(release), seed));
     let talks = writes.map(|writes| Talk {
         writes,
         ..Talk::default()
@@ -50,7 +51,7 @@ fn ours_with_version_3() {
     for release in [Release::V300, Release::V310] {
         for dials in [0, 1] {
             let mut ends = [
-                End::model(Dart::new(release, 7)),
+                End::model(Kind::Dart(release), 7),
                 End::ours(1, VersionChoice::Only(Version::V3)),
             ];
             ends.rotate_left(dials);

@@ -4,11 +4,11 @@
 //! last byte, so silence, loss and damage are told apart.
 
 use bytes::Bytes;
-use gapless_lab::peers::{self, Foreign, ReceiveOrder};
+use gapless_lab::peers::{self, Foreign, Kind, ReceiveOrder, foreign};
 use gapless_link::{Link, Profile};
 use gapless_udx::{
     ConnectionConfig, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError, Received,
-    StreamId, VersionChoice, WriteError,
+    StreamId, Version, VersionChoice, WriteError,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -68,9 +68,9 @@ pub(crate) struct Table<'a> {
 }
 
 impl End {
-    pub(crate) fn model(peer: impl Foreign + 'static) -> Self {
+    pub(crate) fn model(kind: Kind, seed: u64) -> Self {
         Self::Model {
-            peer: Box::new(peer),
+            peer: foreign(kind, seed),
             connection: None,
             stream: None,
         }
@@ -84,6 +84,7 @@ impl End {
         };
         let config = EndpointConfig {
             connection,
+            accept_versions: vec![Version::V3, Version::V2],
             ..EndpointConfig::default()
         };
         Self::Ours {

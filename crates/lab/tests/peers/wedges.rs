@@ -3,18 +3,19 @@
 //! Corpus, section 9: the seed's bug (U1), and the five later variants of it (U2, U3, U4, U5, U14).
 
 use crate::table::{End, Table, Talk};
-use gapless_lab::peers::dart::{Dart, Release};
+use gapless_lab::peers::Kind;
+use gapless_lab::peers::dart::Release;
 use gapless_lab::peers::wire::{Frame, Numbering, Packet, decode};
 use gapless_link::Profile;
 use std::time::Duration;
 
 /// Both write, and both go on writing after what goes wrong.
 fn both_ways(release: Release) -> Table<'static> {
-    let ends = [1, 2].map(|seed| End::model(Dart::new(release, seed)));
+    let ends = [1, 2].map(|seed| End::model(Kind::Dart(release), seed));
     Table::new(ends, [200_000; 2].map(talk), &link("delay=5ms"))
 }
 
-fn talk(writes: usize) -> Talk {
+pub(crate) fn talk(writes: usize) -> Talk {
     Talk {
         writes,
         ..Talk::default()
@@ -131,7 +132,7 @@ fn u3_an_ack_that_overtakes_its_number_swallows_data() {
 /// U4: one ping call, and no data of that side is ever delivered again.
 #[test]
 fn u4_a_ping_call_wedges_the_stream() {
-    let ends = [1, 2].map(|seed| End::model(Dart::new(Release::V203Repaired, seed)));
+    let ends = [1, 2].map(|seed| End::model(Kind::Dart(Release::V203Repaired), seed));
     let mut talks = [200_000; 2].map(talk);
     talks[1].pings = vec![Duration::from_millis(60)];
     let mut burnt = None;
@@ -163,4 +164,27 @@ fn u5_a_size_probe_wedges_the_stream() {
     let expected = table.ends[1].order().unwrap().expected;
     drop(table);
     assert_eq!(Some(expected), burnt);
+}
+
+/// U14: the threshold of window updates grows with what the updates say, until a sender that obeys them may not send enough to reach
+/// it. Nothing is lost, nothing is stuck in the order of numbers: both sides wait for each other.
+#[test]
+fn u14_an_unreachable_threshold_stops_whoever_obeys() {
+    let run = |receiver| {
+        let ends = [
+            End::model(Kind::GoV2Early, 1),
+            End::model(Kind::Dart(receiver), 2),
+        ];
+        let mut table = Table::new(ends, [talk(2_000_000), talk(0)], &link("delay=5ms"));
+        table.run(Duration::from_secs(600));
+        table.seen[1].clone()
+    };
+    let seen = run(Release::V203);
+    assert!((250_000..400_000).contains(&seen.read), "{seen:?}");
+    assert!(
+        seen.is_intact && !seen.ended && seen.error.is_none(),
+        "{seen:?}"
+    );
+    let seen = run(Release::V203Repaired);
+    assert!(seen.read == 2_000_000 && seen.ended, "{seen:?}");
 }
