@@ -66,7 +66,7 @@ pub(crate) struct Rules {
     /// How streams send.
     pub(crate) discipline: Discipline,
     /// The most numbers from the oldest unacknowledged one on (UDX2 H4).
-    pub(crate) most_outstanding: u64,
+    pub(crate) most_outstanding: u32,
     /// Only one stream sends at a time, to its end (UDX2 D10, H11).
     pub(crate) one_sender: bool,
     /// Whether STREAM_DATA_BLOCKED and DATA_BLOCKED are understood (D13, UDX2 D1).
@@ -80,6 +80,10 @@ pub(crate) struct Rules {
     pub(crate) limits_saturate: bool,
     /// UDX2 H14: senders that never ask are told the limit again and again.
     pub(crate) insistent_windows: bool,
+    /// The largest receive window of a stream, in bytes (UDX2 15.4).
+    pub(crate) most_window: u32,
+    /// Whether STOP_SENDING may be said. UDX2 D1: in version 2 Dart takes its number for another frame's.
+    pub(crate) says_stop: bool,
 }
 
 impl Rules {
@@ -107,13 +111,15 @@ impl Peer {
             ack_delay_share: 0,
             ack_with_data: true,
             discipline: Discipline::Free,
-            most_outstanding: u64::MAX,
+            most_outstanding: u32::MAX,
             one_sender: false,
             reports_blocked: true,
             waits_for_first: false,
             endings_in_order: false,
             limits_saturate: false,
             insistent_windows: false,
+            most_window: u32::MAX,
+            says_stop: true,
         };
         match self {
             // UDX 18.1: treat unknown as Dart for D9 and as Go for D12.

@@ -134,7 +134,19 @@ impl Connection {
         };
         let tell = stream.recv.stop();
         let remote = stream.remote;
-        if tell {
+        if tell && !self.rules.says_stop {
+            // UDX2 D1: all that can be said is RESET_STREAM, which would take back what this side wrote.
+            if stream.send.is_finished() {
+                self.say_ending(Ending {
+                    kind: EndKind::Reset,
+                    local: id,
+                    remote,
+                    code,
+                });
+            } else {
+                stream.drops_rest = true;
+            }
+        } else if tell {
             self.say_ending(Ending {
                 kind: EndKind::Stop,
                 local: id,

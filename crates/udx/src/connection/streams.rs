@@ -127,6 +127,8 @@ pub(crate) struct Streams {
     discipline: Discipline,
     /// Windows are said again and again (UDX2 H14).
     insistent: bool,
+    /// What windows may grow to towards this peer, in bytes.
+    most_window: u32,
     growth_limit: u64,
     /// The position of every stream's first byte: 0 but in tests.
     start: u64,
@@ -177,6 +179,7 @@ impl Streams {
             },
             discipline: rules.discipline,
             insistent: rules.insistent_windows,
+            most_window: rules.most_window,
             start: config.first_position,
             growth_limit: limits.receive_growth,
             growth: limits.receive_growth,
@@ -296,7 +299,7 @@ impl Streams {
 
     fn stream(&self, remote: u32, opened_by_us: bool, peer_source: Option<u32>) -> Stream {
         let mut recv = RecvHalf::at(&self.window, self.start);
-        recv.insist(self.insistent);
+        recv.suit(self.insistent, self.max_window());
         Stream {
             remote,
             opened_by_us,
@@ -353,17 +356,24 @@ impl Streams {
 
     /// How data are sent and windows are said from now on, on all streams.
     pub(crate) fn obey(&mut self, rules: &Rules) {
-        if (self.discipline, self.insistent) == (rules.discipline, rules.insistent_windows) {
+        let held = (self.discipline, self.insistent, self.most_window);
+        if held == (rules.discipline, rules.insistent_windows, rules.most_window) {
             return;
         }
         self.discipline = rules.discipline;
         self.insistent = rules.insistent_windows;
+        self.most_window = rules.most_window;
+        let max = self.max_window();
         for stream in self.table.values_mut() {
             stream.send.set_discipline(rules.discipline);
-            stream.recv.insist(rules.insistent_windows);
+            stream.recv.suit(rules.insistent_windows, max);
         }
         let ids: Vec<u32> = self.table.keys().copied().collect();
         ids.into_iter().for_each(|id| self.queue(id));
+    }
+
+    fn max_window(&self) -> u64 {
+        self.window.max.min(self.most_window.into())
     }
 
     /// Something of the stream can be sent: it gets its turn.

@@ -6,7 +6,10 @@ use super::{Clues, Peer, Rules};
 use crate::stream::Discipline;
 
 /// UDX2 H4: the gaps in an ACK frame have eight bits, and Go forgets what is late by some 755 numbers (H16).
-const MOST_OUTSTANDING: u64 = 250;
+const MOST_OUTSTANDING: u32 = 250;
+
+/// UDX2 15.4: early Go sends all that a window allows at once, unpaced, so it stays below 256 KiB; in bytes.
+const MOST_WINDOW: u32 = (256 << 10) - 1;
 
 impl Peer {
     /// How to treat a peer that speaks version 2. Whoever is not known is treated as Go, which costs the others one or
@@ -35,6 +38,8 @@ impl Peer {
             endings_in_order: false,
             limits_saturate: true,
             insistent_windows: true,
+            most_window: MOST_WINDOW,
+            says_stop: false,
         };
         match self {
             Peer::Unknown | Peer::Js => cautious,
@@ -48,6 +53,8 @@ impl Peer {
                 streams_per_round_trip: None,
                 // D10: it orders by the connection, as we do.
                 one_sender: false,
+                // It controls congestion, and paces.
+                most_window: u32::MAX,
                 ..cautious
             },
             Peer::Own => Rules {
@@ -61,13 +68,15 @@ impl Peer {
                 ack_delay_share: 4,
                 ack_with_data: true,
                 discipline: Discipline::Ordered,
-                most_outstanding: u64::MAX,
+                most_outstanding: u32::MAX,
                 one_sender: false,
                 reports_blocked: true,
                 waits_for_first: false,
                 endings_in_order: true,
                 limits_saturate: false,
                 insistent_windows: false,
+                most_window: u32::MAX,
+                says_stop: true,
                 ..cautious
             },
         }

@@ -244,9 +244,9 @@ impl RecvHalf {
             .on_consumed(now, rtt, self.buffer.consumed(), budget)
     }
 
-    /// Whether the sender never asks for the limit, so that it is said again for as long as it may not be known (UDX2 H14).
-    pub(crate) fn insist(&mut self, insistent: bool) {
-        self.window.insist(insistent);
+    /// See [`ReceiveWindow::suit`].
+    pub(crate) fn suit(&mut self, insistent: bool, max: u64) {
+        self.window.suit(insistent, max);
     }
 
     /// STREAM_DATA_BLOCKED came: an update with the limit as it is is due. D13.

@@ -114,10 +114,12 @@ impl ReceiveWindow {
         }
     }
 
-    /// Whether the limit is said again until the sender proves to know it: soon, and without end. For senders that never ask
-    /// for it (UDX2 H14).
-    pub(crate) fn insist(&mut self, insistent: bool) {
+    /// Takes the sender as it is. `insistent`: the limit is said again until the sender proves to know it, soon and without
+    /// end, because it never asks (UDX2 H14). `max`: what the window grows to, in bytes (UDX2 15.4); what was promised before
+    /// stays (R4).
+    pub(crate) fn suit(&mut self, insistent: bool, max: u64) {
         self.insistent = insistent;
+        self.max = max.clamp(INITIAL_LIMIT, MAX_WINDOW);
     }
 
     /// The highest position that was promised.

@@ -10,7 +10,7 @@ impl Connection {
     /// Whether no number may be minted now, because too many are outstanding (UDX2 H4).
     pub(in super::super) fn is_span_used_up(&self) -> bool {
         let next = self.recovery.next_number();
-        next.saturating_sub(self.recovery.oldest_number()) >= self.rules.most_outstanding
+        next.saturating_sub(self.recovery.oldest_number()) >= u64::from(self.rules.most_outstanding)
     }
 
     /// Of `room` bytes for data, those that the next packet may use.
