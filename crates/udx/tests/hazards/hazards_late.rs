@@ -230,6 +230,7 @@ fn v18_longest_ids_do_not_stop_the_challenge() {
     use gapless_udx::wire::ConnectionId;
     let mut rig = Rig::new();
     let hand = Hand {
+        version: gapless_udx::wire::Version::V3,
         address: home(),
         own: ConnectionId::new(&[1; 20]).unwrap(),
         theirs: ConnectionId::new(&[2; 20]).unwrap(),

@@ -17,12 +17,22 @@ pub(crate) struct Line {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/v3/conversations")
+    folder_of("v3")
+}
+
+/// Where the conversations of a version are.
+pub(crate) fn folder_of(version: &str) -> PathBuf {
+    let vectors = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    vectors.join(version).join("conversations")
 }
 
 /// A recorded conversation; times from its first datagram on.
 pub(crate) fn recorded(name: &str) -> Vec<Line> {
-    let text = std::fs::read_to_string(folder().join(name).with_extension("jsonl")).unwrap();
+    recorded_in(&folder(), name)
+}
+
+pub(crate) fn recorded_in(folder: &std::path::Path, name: &str) -> Vec<Line> {
+    let text = std::fs::read_to_string(folder.join(name).with_extension("jsonl")).unwrap();
     let mut lines: Vec<Line> = text.lines().map(line).collect();
     let start = lines[0].at;
     lines.iter_mut().for_each(|line| line.at -= start);

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gapless_udx::wire::{
-    Ack, ConnectionId, Encoder, ExtraRanges, Frame, Header, Packet, Stream, VERSION, Version,
-};
+use gapless_udx::wire::{Ack, Frame, Header, Ordered, Packet, Stream, Version, peek_destination};
 use gapless_udx::{
     Connection, ConnectionConfig, ConnectionHandle, Endpoint, EndpointConfig, Event, Instant,
-    Received, StreamId,
+    Received, StreamId, VersionChoice,
 };
+
+pub(crate) use crate::hand::*;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
@@ -56,6 +56,28 @@ impl Seen {
         })
     }
 
+    /// The STREAM frame of a version 2 packet.
+    pub(crate) fn ordered(&self) -> Option<Ordered<'static>> {
+        self.frames.iter().find_map(|frame| match frame {
+            Frame::Ordered(part) => Some(*part),
+            _ => None,
+        })
+    }
+
+    /// Whether the packet takes a number by a STREAM frame.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.has(Frame::is_numbered_stream)
+    }
+
+    /// Every ACK frame of the packet.
+    pub(crate) fn acks(&self) -> Vec<Ack<'static>> {
+        let acks = self.frames.iter().filter_map(|frame| match frame {
+            Frame::Ack(ack) => Some(*ack),
+            _ => None,
+        });
+        acks.collect()
+    }
+
     pub(crate) fn ack(&self) -> Option<Ack<'static>> {
         self.frames.iter().find_map(|frame| match frame {
             Frame::Ack(ack) => Some(*ack),
@@ -98,7 +120,7 @@ impl Seen {
 
 /// The numbers that some packets acknowledge.
 pub(crate) fn acknowledged(seen: &[Seen]) -> Vec<u64> {
-    let acks = seen.iter().filter_map(Seen::ack);
+    let acks = seen.iter().flat_map(Seen::acks);
     let mut numbers: Vec<u64> = acks
         .flat_map(|ack| ack.ranges(ack.largest.raw()).flatten().collect::<Vec<_>>())
         .collect();
@@ -111,7 +133,7 @@ pub(crate) fn acknowledged(seen: &[Seen]) -> Vec<u64> {
 pub(crate) fn decode(at: Instant, to: SocketAddr, datagram: Vec<u8>) -> Seen {
     // So that frames may borrow it.
     let datagram: &'static [u8] = datagram.leak();
-    let packet = Packet::decode_as(datagram, gapless_udx::wire::Dialect::V3).unwrap();
+    let packet = understood(datagram);
     Seen {
         at,
         to,
@@ -119,6 +141,13 @@ pub(crate) fn decode(at: Instant, to: SocketAddr, datagram: Vec<u8>) -> Seen {
         header: *packet.header(),
         frames: packet.frames().collect(),
     }
+}
+
+/// A packet of either version.
+pub(crate) fn understood(datagram: &[u8]) -> Packet<'_> {
+    let (version, _) = peek_destination(datagram).unwrap();
+    let version = Version::from_wire(version).expect("a version spoken here");
+    Packet::decode_as(datagram, version.dialect()).unwrap()
 }
 
 /// An endpoint in virtual time; all that it sends is kept.
@@ -144,6 +173,11 @@ impl Rig {
             connection,
             ..EndpointConfig::default()
         })
+    }
+
+    /// Dials and accepts in version 2.
+    pub(crate) fn version2() -> Self {
+        Rig::with(version2())
     }
 
     pub(crate) fn with(config: EndpointConfig) -> Self {
@@ -241,10 +275,9 @@ impl Rig {
         let stream = connection.open().unwrap();
         self.drain();
         let (_, _, first) = self.raw.last().expect("a first packet").clone();
-        let header = *Packet::decode_as(&first, gapless_udx::wire::Dialect::V3)
-            .unwrap()
-            .header();
+        let header = *understood(&first).header();
         let hand = Hand {
+            version: Version::from_wire(header.version).unwrap(),
             address: home(),
             own: header.destination,
             theirs: header.source,
@@ -254,7 +287,10 @@ impl Rig {
 
     /// Is dialed by the hand-made peer with these frames under number 0.
     pub(crate) fn dialed(&mut self, ids: (u32, u32), frames: &[Frame<'_>]) -> Hand {
-        let hand = Hand::new(1);
+        self.dialed_by(Hand::new(1), ids, frames)
+    }
+
+    pub(crate) fn dialed_by(&mut self, hand: Hand, ids: (u32, u32), frames: &[Frame<'_>]) -> Hand {
         self.give(hand.address, &hand.packet(0, ids, frames));
         hand
     }
@@ -296,130 +332,16 @@ impl Rig {
     }
 }
 
-/// What a peer made by hand knows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hand {
-    pub(crate) address: SocketAddr,
-    /// The ID in the source of its packets.
-    pub(crate) own: ConnectionId,
-    /// The ID that its packets go to.
-    pub(crate) theirs: ConnectionId,
-}
-
-impl Hand {
-    /// A dialer's view.
-    pub(crate) fn new(n: u64) -> Self {
-        Hand {
-            address: home(),
-            own: ConnectionId::new(&(n << 32 | 0xD1A1).to_be_bytes()).unwrap(),
-            theirs: ConnectionId::new(&(n << 32 | 0xACCE).to_be_bytes()).unwrap(),
-        }
+/// Dials and accepts in version 2, without MTU probes.
+pub(crate) fn version2() -> EndpointConfig {
+    let connection = ConnectionConfig {
+        version: VersionChoice::Only(Version::V2),
+        mtu_search: false,
+        ..ConnectionConfig::default()
+    };
+    EndpointConfig {
+        connection,
+        accept_versions: vec![Version::V3, Version::V2],
+        ..EndpointConfig::default()
     }
-
-    pub(crate) fn packet(&self, number: u32, ids: (u32, u32), frames: &[Frame<'_>]) -> Vec<u8> {
-        self.packet_of(VERSION, number, ids, frames)
-    }
-
-    pub(crate) fn packet_of(
-        &self,
-        version: u32,
-        number: u32,
-        (destination_stream, source_stream): (u32, u32),
-        frames: &[Frame<'_>],
-    ) -> Vec<u8> {
-        let mut buffer = vec![0; 70_000];
-        let mut encoder = Encoder::new(&mut buffer, Version::V3);
-        let header = Header {
-            version,
-            destination: self.theirs,
-            source: self.own,
-            number: number.into(),
-            destination_stream,
-            source_stream,
-        };
-        encoder.header(&header).unwrap();
-        for frame in frames {
-            encoder.frame(frame).unwrap();
-        }
-        let len = encoder.written();
-        buffer.truncate(len);
-        buffer
-    }
-
-    /// Sends frames to the endpoint from where the peer is.
-    pub(crate) fn send(&self, rig: &mut Rig, number: u32, ids: (u32, u32), frames: &[Frame<'_>]) {
-        rig.give(self.address, &self.packet(number, ids, frames));
-    }
-
-    /// Answers the challenge among `seen`, so that the endpoint knows the peer's address.
-    pub(crate) fn prove(&self, rig: &mut Rig, seen: &[Seen]) {
-        let nonce = seen.iter().find_map(Seen::challenge).expect("no challenge");
-        self.send(rig, 0, (0, 0), &[Frame::PathResponse { nonce }]);
-    }
-}
-
-pub(crate) fn stream(syn: bool, offset: u64, data: &[u8], fin: bool) -> Frame<'_> {
-    Frame::Stream(Stream {
-        fin,
-        syn,
-        offset,
-        data,
-    })
-}
-
-pub(crate) fn syn(data: &[u8]) -> Frame<'_> {
-    stream(true, 0, data, false)
-}
-
-pub(crate) fn data(offset: u64, data: &[u8]) -> Frame<'_> {
-    stream(false, offset, data, false)
-}
-
-pub(crate) fn fin(offset: u64) -> Frame<'static> {
-    stream(false, offset, &[], true)
-}
-
-/// Acknowledges `count` numbers up to `largest`.
-pub(crate) fn ack(largest: u32, count: u32) -> Frame<'static> {
-    Frame::Ack(Ack {
-        largest: largest.into(),
-        delay_ms: 0,
-        first: count,
-        extra: ExtraRanges::NONE,
-    })
-}
-
-/// A stream as a third implementation opens it: both IDs chosen, destination and source.
-pub(crate) const CHOSEN: (u32, u32) = (0xC000_0001, 0x8000_0001);
-
-/// As Go and JS dial: the connection alone, then a stream k->0.
-pub(crate) fn dialed_like_go(rig: &mut Rig) -> Hand {
-    rig.dialed((0, 0), &[syn(b"")])
-}
-
-/// As JS dials.
-pub(crate) fn dialed_like_js(rig: &mut Rig) -> Hand {
-    let limits = [
-        syn(b""),
-        Frame::MaxData { limit: 16_777_216 },
-        Frame::MaxStreams { count: 1024 },
-    ];
-    rig.dialed((0, 0), &limits)
-}
-
-/// As Dart dials.
-pub(crate) fn dialed_like_dart(rig: &mut Rig) -> Hand {
-    rig.dialed((0x1234_5678, 0x0765_4321), &[syn(b"")])
-}
-
-/// The connection and one stream 1->0 are there, the address is proven, and nothing is outstanding but
-/// what the endpoint does next.
-pub(crate) fn open_with_go(rig: &mut Rig) -> (Hand, StreamId) {
-    let hand = dialed_like_go(rig);
-    let seen = rig.sent();
-    hand.prove(rig, &seen);
-    hand.send(rig, 1, (0, 1), &[syn(b"")]);
-    rig.sent();
-    let id = rig.accept();
-    (hand, id)
 }
