@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod check;
+mod interop;
 mod lab;
 mod no_panic;
 mod workspace;
@@ -29,6 +30,8 @@ enum Chore {
     Bench(bench::Options),
     /// Check the rules of the house, here as in CI
     Check(check::Options),
+    /// Run Gapless against other implementations, over real sockets and a bad path
+    Interop(interop::Options),
     /// Run engines against each other in virtual time, over seeds of random impairment
     Lab(lab::Options),
     /// Prove on the linked release code that the engines contain no panic path
@@ -49,6 +52,7 @@ fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Bench(options) => bench::run(&options),
         Chore::Check(options) => check::run(&options),
+        Chore::Interop(options) => interop::run(&options),
         Chore::Lab(options) => lab::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),
     }

@@ -1,0 +1,3 @@
+module gapless.invalid/interop/peer
+
+go 1.23
