@@ -3,10 +3,15 @@
 mod common;
 
 use common::{any_port, pair_between, receive, send, soon, stream, until, within};
-use gapless::{ConnectionError, DialFrom, Endpoint, Version, VersionChoice};
+use gapless::{
+    ConnectionError, DialFrom, Endpoint, EndpointConfig, PeerVersions, Version, VersionChoice,
+};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 
 /// How long the dials of these tests wait before their second attempt.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -15,6 +20,101 @@ fn client() -> gapless::Builder {
     Endpoint::builder()
         .version(VersionChoice::Discover)
         .version_patience(PATIENCE)
+}
+
+fn server(versions: &[Version]) -> Endpoint {
+    let config = EndpointConfig {
+        accept_versions: versions.to_vec(),
+        ..EndpointConfig::default()
+    };
+    Endpoint::builder().config(config).bind(any_port()).unwrap()
+}
+
+/// Which way a datagram goes through a relay.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Out,
+    Back,
+}
+
+/// Whether a relay lets a datagram pass: by its way, by the number of the sender in order of appearance, and by its version.
+type Rule = fn(Way, usize, u32) -> bool;
+
+/// Stands in front of a server. Each sender gets a socket of its own towards it.
+struct Relay {
+    address: SocketAddr,
+    senders: Arc<Mutex<Vec<SocketAddr>>>,
+    _task: JoinSet<()>,
+}
+
+impl Relay {
+    async fn new(server: SocketAddr, rule: Rule) -> Self {
+        let front = Arc::new(UdpSocket::bind(any_port()).await.unwrap());
+        let address = front.local_addr().unwrap();
+        let senders = Arc::new(Mutex::new(Vec::new()));
+        let mut task = JoinSet::new();
+        task.spawn(carry_out(front, server, rule, senders.clone()));
+        Self {
+            address,
+            senders,
+            _task: task,
+        }
+    }
+
+    fn senders(&self) -> usize {
+        self.senders.lock().unwrap().len()
+    }
+}
+
+async fn carry_out(
+    front: Arc<UdpSocket>,
+    server: SocketAddr,
+    rule: Rule,
+    senders: Arc<Mutex<Vec<SocketAddr>>>,
+) {
+    let mut answers = JoinSet::new();
+    let mut backs = Vec::new();
+    let mut buffer = [0; 2048];
+    while let Ok((len, from)) = front.recv_from(&mut buffer).await {
+        let known = senders
+            .lock()
+            .unwrap()
+            .iter()
+            .position(|sender| *sender == from);
+        let number = known.unwrap_or(backs.len());
+        if known.is_none() {
+            let back = Arc::new(UdpSocket::bind(any_port()).await.unwrap());
+            back.connect(server).await.unwrap();
+            answers.spawn(carry_back(back.clone(), front.clone(), from, number, rule));
+            backs.push(back);
+            senders.lock().unwrap().push(from);
+        }
+        if rule(Way::Out, number, version_of(&buffer)) {
+            let _ = backs[number].send(&buffer[..len]).await;
+        }
+    }
+}
+
+async fn carry_back(
+    back: Arc<UdpSocket>,
+    front: Arc<UdpSocket>,
+    to: SocketAddr,
+    number: usize,
+    rule: Rule,
+) {
+    let mut buffer = [0; 2048];
+    loop {
+        // An error is a report that the server is gone for now.
+        if let Ok(len) = back.recv(&mut buffer).await
+            && rule(Way::Back, number, version_of(&buffer))
+        {
+            let _ = front.send_to(&buffer[..len], to).await;
+        }
+    }
+}
+
+fn version_of(datagram: &[u8]) -> u32 {
+    datagram.first_chunk().map_or(0, |v| u32::from_be_bytes(*v))
 }
 
 /// Both ways at once, more than a window.
@@ -35,7 +135,155 @@ async fn exchange(near: &gapless::Connection, far: &gapless::Connection) {
     .await;
 }
 
+#[tokio::test]
+async fn either_version_can_be_forced_and_both_are_accepted() {
+    let server = server(&[Version::V3, Version::V2]);
+    for version in [Version::V2, Version::V3] {
+        let client = Endpoint::builder()
+            .version(VersionChoice::Only(version))
+            .bind(any_port())
+            .unwrap();
+        let pair = pair_between(server.clone(), client).await;
+        assert_eq!(pair.near.version(), Some(version));
+        assert_eq!(pair.far.version(), Some(version));
+        exchange(&pair.near, &pair.far).await;
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_discovered_and_remembered() {
+    for version in [Version::V2, Version::V3] {
+        let server = server(&[version]);
+        let at = server.local_addr().unwrap();
+        let versions = PeerVersions::default();
+        let client = client()
+            .peer_versions(versions.clone())
+            .bind(any_port())
+            .unwrap();
+        assert_eq!(versions.get(at), None);
+        let pair = pair_between(server, client).await;
+        assert_eq!(
+            pair.near.version(),
+            Some(version),
+            "without a second attempt"
+        );
+        exchange(&pair.near, &pair.far).await;
+        assert_eq!(versions.get(at), Some(version));
+        assert_eq!(pair.client.peer_versions().get(at), Some(version));
+        assert!(
+            pair.server.peer_versions().is_empty(),
+            "dialers' ports are no addresses of peers"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_silent_to_version_3_is_found_in_version_2_from_a_fresh_port() {
+    let server = server(&[Version::V2]);
+    let relay = Relay::new(server.local_addr().unwrap(), |_, _, version| version == 2).await;
+    let client = client().bind(any_port()).unwrap();
+    let start = Instant::now();
+    let connecting = client.connect(relay.address).unwrap();
+    let (near, far) = soon(async { tokio::join!(connecting, server.accept()) }).await;
+    let (near, far) = (near.unwrap(), far.unwrap());
+    assert!(start.elapsed() >= PATIENCE);
+    assert_eq!(near.version(), Some(Version::V2));
+    assert_eq!(near.remote_address(), relay.address);
+    assert_eq!(relay.senders(), 2);
+    exchange(&near, &far).await;
+
+    // From then on at once, and from the endpoint's own port.
+    let start = Instant::now();
+    let again = soon(client.connect(relay.address).unwrap()).await.unwrap();
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    assert_eq!(again.version(), Some(Version::V2));
+    assert_eq!(relay.senders(), 2);
+    drop((near, again));
+    soon(client.wait_idle()).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_was_upgraded_is_found_again() {
+    let server = server(&[Version::V3]);
+    let relay = Relay::new(server.local_addr().unwrap(), |_, _, version| version == 3).await;
+    let client = client().bind(any_port()).unwrap();
+    client.peer_versions().set(relay.address, Version::V2);
+    let near = soon(client.connect(relay.address).unwrap()).await.unwrap();
+    assert_eq!(near.version(), Some(Version::V3));
+    assert_eq!(client.peer_versions().get(relay.address), Some(Version::V3));
+    assert_eq!(relay.senders(), 2, "from a fresh port");
+    let far = soon(server.accept()).await.unwrap();
+    exchange(&near, &far).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_was_downgraded_is_found_again() {
+    let server = server(&[Version::V2]);
+    let relay = Relay::new(server.local_addr().unwrap(), |_, _, version| version == 2).await;
+    let client = client().bind(any_port()).unwrap();
+    client.peer_versions().set(relay.address, Version::V3);
+    let near = soon(client.connect(relay.address).unwrap()).await.unwrap();
+    assert_eq!(near.version(), Some(Version::V2));
+    assert_eq!(client.peer_versions().get(relay.address), Some(Version::V2));
+}
+
 /// U32: both attempts arrive, and the peer must not be left with a connection that nobody holds.
+#[tokio::test]
+async fn the_attempt_that_loses_is_closed_at_the_peer_too() {
+    let server = server(&[Version::V3, Version::V2]);
+    // Nothing comes back to the first sender, so it seems to be silent.
+    let rule = |way, number, _| way == Way::Out || number > 0;
+    let relay = Relay::new(server.local_addr().unwrap(), rule).await;
+    let client = client().bind(any_port()).unwrap();
+    let near = soon(client.connect(relay.address).unwrap()).await.unwrap();
+    assert_eq!(near.version(), Some(Version::V2));
+    let (first, second) = (
+        soon(server.accept()).await.unwrap(),
+        soon(server.accept()).await.unwrap(),
+    );
+    let (lost, won) = match first.version() {
+        Some(Version::V2) => (second, first),
+        _ => (first, second),
+    };
+    assert_eq!(lost.version(), Some(Version::V3));
+    let end = soon(lost.closed()).await;
+    assert!(end.is_clean(), "{end}");
+    assert_eq!(won.close_reason(), None);
+    exchange(&near, &won).await;
+}
+
+#[tokio::test]
+async fn a_forced_version_is_the_only_one_tried_and_the_error_says_so() {
+    let server = server(&[Version::V3]);
+    let relay = Relay::new(server.local_addr().unwrap(), |way, _, version| {
+        way == Way::Out && version == 2
+    })
+    .await;
+    let mut config = common::impatient();
+    config.connection.version = VersionChoice::Only(Version::V2);
+    let client = Endpoint::builder()
+        .config(config)
+        .version_patience(Duration::from_millis(100))
+        .bind(any_port())
+        .unwrap();
+    let error = soon(client.connect(relay.address).unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        ConnectionError::NoAnswer {
+            refused: false,
+            only: Some(Version::V2)
+        }
+    );
+    assert!(error.to_string().contains("version 2"), "{error}");
+    assert!(
+        error.to_string().contains("let the version be discovered"),
+        "{error}"
+    );
+    assert_eq!(relay.senders(), 1);
+}
+
 #[tokio::test]
 async fn nobody_in_either_version_is_one_error_in_time() {
     let silent = UdpSocket::bind(any_port()).await.unwrap();

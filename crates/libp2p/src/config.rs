@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gapless::{Endpoint, EndpointConfig, link::Profile};
+use gapless::{Endpoint, EndpointConfig, PeerVersions, link::Profile};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Error;
@@ -17,6 +17,13 @@ pub struct Config {
     /// The UDX engine's own settings: limits, timeouts, keep-alive, congestion control. Whether connections are accepted
     /// is decided by listening, not here.
     pub endpoint: EndpointConfig,
+    /// What is known about the wire versions of peers, shared by all sockets of the transport and by clones of this: so no peer is
+    /// asked twice. Which version dials speak is set in [`endpoint`](Self::endpoint), at
+    /// [`ConnectionConfig::version`](gapless::ConnectionConfig::version): every peer is asked, unless it forces one.
+    pub peer_versions: PeerVersions,
+    /// How long a dial is silent before what was not tried yet is tried as well: the other wire version, from a fresh port. 3 s at
+    /// first (UDX 13), which leaves time within the 10 s that `SwarmBuilder` gives to a dial.
+    pub version_patience: Duration,
     /// Spoils the transport's own datagrams in both directions, in user space, as a bad path would. For tests and
     /// demonstrations.
     pub impair: Option<Profile>,
@@ -57,6 +64,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             endpoint: EndpointConfig::default(),
+            peer_versions: PeerVersions::default(),
+            version_patience: Duration::from_secs(3),
             impair: None,
             dial_from: DialFrom::SharedPort,
             first_stream_timeout: Duration::from_secs(10),
@@ -92,6 +101,8 @@ impl Config {
         config.accept = accept;
         let mut builder = Endpoint::builder()
             .config(config)
+            .peer_versions(self.peer_versions.clone())
+            .version_patience(self.version_patience)
             .linger(self.close_timeout);
         if let Some(profile) = &self.impair {
             builder = builder.impair(profile.clone());

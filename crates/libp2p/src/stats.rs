@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use gapless::{BlockedOn, Connection, Endpoint, EndpointStats, Stats};
+use gapless::{BlockedOn, Connection, Endpoint, EndpointStats, Peer, Stats, Version};
 use libp2p_core::Endpoint as Role;
 
 /// Looks into a [`Transport`](crate::Transport) that has disappeared inside a Swarm. Cheap to clone.
@@ -23,6 +23,10 @@ pub struct ConnectionInfo {
     pub remote: SocketAddr,
     /// Who dialed whom.
     pub role: Role,
+    /// The wire version; `None` before a peer has told its own.
+    pub version: Option<Version>,
+    /// Which implementation the peer is, as far as its packets told.
+    pub peer: Peer,
     /// What the connection waits for right now.
     pub blocked_on: BlockedOn,
     /// What the UDX engine counted and measured.
@@ -137,6 +141,8 @@ fn info(connection: &Connection, role: Role) -> ConnectionInfo {
     ConnectionInfo {
         remote: connection.remote_address(),
         role,
+        version: connection.version(),
+        peer: connection.peer(),
         blocked_on: connection.blocked_on(),
         stats: connection.stats(),
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::SelectAll};
-use gapless::Endpoint;
+use gapless::{Endpoint, VersionChoice};
 use libp2p_core::{
     Endpoint as Role, Multiaddr,
     transport::{DialOpts, ListenerId, PortUse, TransportError, TransportEvent},
@@ -151,8 +151,8 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// UDX 20: the stream is opened in the first packet, which some listeners wait for without end. What the upgrade writes
-/// travels in it.
+/// UDX 20: the stream is opened in the first packet, which some listeners wait for without end. Where the version is forced, what the
+/// upgrade writes travels in it; else the peer's answer is awaited, which tells the version.
 async fn dial(
     endpoint: Endpoint,
     remote: SocketAddr,
@@ -160,7 +160,13 @@ async fn dial(
     handle: Handle,
     own: Option<Socket>,
 ) -> Result<UdxStream, Error> {
-    let connection = endpoint.connect_early(remote).map_err(Error::Dial)?;
+    let connection = match config.endpoint.connection.version {
+        VersionChoice::Only(_) => endpoint.connect_early(remote).map_err(Error::Dial)?,
+        VersionChoice::Discover => {
+            let connecting = endpoint.connect(remote).map_err(Error::Dial)?;
+            connecting.await.map_err(Error::Connection)?
+        }
+    };
     let halves = connection.open_bi().await.map_err(Error::Connection)?;
     let registration = handle.register(connection.clone(), Role::Dialer);
     let within = config.close_timeout;

@@ -5,12 +5,11 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{
-    BehaviourEvent, Link, PATIENCE, Pair, Running, closed, established, listen, swarm, swarm_with,
-    wait,
+    BehaviourEvent, Link, PATIENCE, Pair, Running, closed, established, listen, swarm, wait,
 };
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join};
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, identify,
+    PeerId, StreamProtocol, identify,
     identity::Keypair,
     ping,
     swarm::{DialError, SwarmEvent},
@@ -241,83 +240,4 @@ async fn two_hundred_streams_on_one_connection() {
             .expect("all echoes");
         assert_eq!(pair.dialer.handle.connections().len(), 1);
     }
-}
-
-/// Other implementations tell their `/udx` addresses in identify messages, which rust-multiaddr cannot read. They are passed
-/// over; what else the message says arrives, and nothing breaks.
-#[tokio::test]
-async fn udx_addresses_in_an_identify_message_do_no_harm() {
-    let mut message = Vec::new();
-    let (mut other, other_handle) = swarm_with(Config::default(), |key| {
-        message = identify_message(key);
-        libp2p_stream::Behaviour::new()
-    });
-    let addr = listen(&mut other).await;
-    let mut incoming = other
-        .behaviour()
-        .new_control()
-        .accept(StreamProtocol::new("/ipfs/id/1.0.0"))
-        .unwrap();
-    tokio::spawn(async move {
-        let _handle = other_handle;
-        other.for_each(|_| async {}).await;
-    });
-    tokio::spawn(async move {
-        while let Some((_, mut stream)) = incoming.next().await {
-            stream.write_all(&message).await.unwrap();
-            stream.close().await.unwrap();
-        }
-    });
-
-    let (mut ours, handle) = swarm(Config::default());
-    ours.dial(addr).unwrap();
-    let info = wait(&mut ours, |event| match event {
-        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
-            info, ..
-        })) => Some(info.clone()),
-        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Error {
-            error, ..
-        })) => panic!("{error}"),
-        _ => None,
-    })
-    .await;
-    assert_eq!(info.agent_version, "other/1");
-    assert_eq!(
-        info.listen_addrs,
-        ["/ip4/192.0.2.7/tcp/4001".parse::<Multiaddr>().unwrap()]
-    );
-    assert_eq!(info.observed_addr, Multiaddr::empty());
-    assert_eq!(handle.connections().len(), 1);
-}
-
-/// An identify message as go-libp2p would send it over UDX, with the length in front.
-fn identify_message(key: &Keypair) -> Vec<u8> {
-    let udx: UdxAddr = "/ip4/192.0.2.7/udp/9000/udx".parse().unwrap();
-    let tcp: Multiaddr = "/ip4/192.0.2.7/tcp/4001".parse().unwrap();
-    let mut message = Vec::new();
-    let mut field = |number: u8, value: &[u8]| {
-        message.push(number << 3 | 2);
-        message.push(
-            u8::try_from(value.len())
-                .ok()
-                .filter(|len| *len < 128)
-                .expect("a short field"),
-        );
-        message.extend_from_slice(value);
-    };
-    field(1, &key.public().encode_protobuf());
-    field(2, &udx.to_vec());
-    field(2, &tcp.to_vec());
-    field(3, b"/ipfs/id/1.0.0");
-    field(4, &udx.to_vec());
-    field(5, b"other/1");
-    field(6, b"other/1");
-    let mut framed = vec![
-        u8::try_from(message.len())
-            .ok()
-            .filter(|len| *len < 128)
-            .unwrap(),
-    ];
-    framed.extend_from_slice(&message);
-    framed
 }

@@ -1,0 +1,202 @@
+//! Noise and Yamux over either wire version, found out or forced.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Link, PATIENCE, Pair, Running, established, listen, swarm, wait};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join};
+use libp2p::{StreamProtocol, swarm::SwarmEvent};
+use libp2p_udx::{
+    Config, UdxAddr,
+    gapless::{PeerVersions, Version, VersionChoice},
+};
+use tokio::{net::UdpSocket, time::timeout};
+
+const PROTOCOL: StreamProtocol = StreamProtocol::new("/udx-test/version/1");
+
+fn dialing(link: Link, choice: VersionChoice) -> Config {
+    let mut config = link.config();
+    config.endpoint.connection.version = choice;
+    config
+}
+
+fn accepting(link: Link, versions: &[Version]) -> Config {
+    let mut config = link.config();
+    config.endpoint.accept_versions = versions.to_vec();
+    config
+}
+
+/// What both sides say the connection speaks.
+fn versions(pair: &Pair) -> Vec<Option<Version>> {
+    let sides = [&pair.dialer, &pair.listener];
+    let connections = sides.map(|side| side.handle.connections());
+    connections
+        .into_iter()
+        .flatten()
+        .map(|connection| connection.version)
+        .collect()
+}
+
+/// Some streams at once, each answered in full.
+async fn echo(pair: &mut Pair, streams: usize, bytes: usize) {
+    let mut incoming = pair.listener.control.accept(PROTOCOL).unwrap();
+    let serving = tokio::spawn(async move {
+        while let Some((_, stream)) = incoming.next().await {
+            tokio::spawn(async move {
+                let (read, mut write) = stream.split();
+                // libp2p-stream drops a stream that comes while the last one was not taken yet: so the opener waits for this.
+                write.write_all(b"!").await.unwrap();
+                futures::io::copy(read, &mut write).await.unwrap();
+                write.close().await.unwrap();
+            });
+        }
+    });
+    let mut opened = Vec::new();
+    for _ in 0..streams {
+        let mut stream = pair
+            .dialer
+            .control
+            .open_stream(pair.listener.peer, PROTOCOL)
+            .await
+            .unwrap();
+        stream.read_exact(&mut [0; 1]).await.unwrap();
+        opened.push(stream);
+    }
+    let echoes = opened
+        .into_iter()
+        .enumerate()
+        .map(|(number, stream)| async move {
+            let sent: Vec<u8> = (0..bytes + number)
+                .map(|at| (at * 31 + at / 256 + number) as u8)
+                .collect();
+            let (mut read, mut write) = stream.split();
+            let send = async {
+                write.write_all(&sent).await.unwrap();
+                write.close().await.unwrap();
+            };
+            let mut received = Vec::new();
+            let (_, got) = join(send, read.read_to_end(&mut received)).await;
+            got.unwrap();
+            assert!(received == sent, "{number}");
+        });
+    timeout(PATIENCE, futures::future::join_all(echoes))
+        .await
+        .expect("all echoes");
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_works_over_version_2() {
+    for link in [Link::Clean, Link::Distant] {
+        let dialer = dialing(link, VersionChoice::Only(Version::V2));
+        let mut pair =
+            Pair::connect_with(dialer, accepting(link, &[Version::V2, Version::V3])).await;
+        assert_eq!(versions(&pair), [Some(Version::V2); 2]);
+        echo(&mut pair, 20, 50_000).await;
+        echo(&mut pair, 1, 1_000_000).await;
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_found_out_and_remembered_by_all_sockets() {
+    for version in [Version::V3, Version::V2] {
+        let dialer = dialing(Link::Clean, VersionChoice::Discover);
+        let known = dialer.peer_versions.clone();
+        let mut pair = Pair::connect_with(dialer, accepting(Link::Clean, &[version])).await;
+        assert_eq!(versions(&pair), [Some(version); 2]);
+        assert_eq!(known.len(), 1);
+        let at = pair.dialer.handle.connections()[0].remote;
+        assert_eq!(known.get(at), Some(version));
+        echo(&mut pair, 2, 10_000).await;
+    }
+}
+
+/// A relay of which only one version's datagrams come out.
+async fn relay(to: std::net::SocketAddr, passes: u32) -> UdxAddr {
+    let front = std::sync::Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let address = UdxAddr::new(front.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut backs: Vec<(std::net::SocketAddr, std::sync::Arc<UdpSocket>)> = Vec::new();
+        let mut buffer = [0; 2048];
+        while let Ok((len, from)) = front.recv_from(&mut buffer).await {
+            if buffer.first_chunk().map(|v| u32::from_be_bytes(*v)) != Some(passes) {
+                continue;
+            }
+            if !backs.iter().any(|(client, _)| *client == from) {
+                let back = std::sync::Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                back.connect(to).await.unwrap();
+                backs.push((from, back.clone()));
+                let front = front.clone();
+                tokio::spawn(async move {
+                    let mut buffer = [0; 2048];
+                    while let Ok(len) = back.recv(&mut buffer).await {
+                        let _ = front.send_to(&buffer[..len], from).await;
+                    }
+                });
+            }
+            let back = backs.iter().find(|(client, _)| *client == from);
+            let _ = back.unwrap().1.send(&buffer[..len]).await;
+        }
+    });
+    address
+}
+
+/// A listener that is silent to what it does not know: found by a second attempt, and at once from then on; found again after it
+/// has changed.
+#[tokio::test]
+async fn a_silent_peer_is_found_in_the_other_version_and_after_each_change() {
+    let known = PeerVersions::default();
+    for (remembered, spoken) in [
+        (None, Version::V2),
+        (Some(Version::V3), Version::V2),
+        (Some(Version::V2), Version::V3),
+    ] {
+        let (mut listener, handle) = swarm(accepting(Link::Clean, &[spoken]));
+        let addr = listen(&mut listener).await;
+        let to = UdxAddr::try_from(&addr).unwrap().socket_addr();
+        let _listener = Running::new((listener, handle));
+        let front = relay(to, spoken.wire()).await;
+        if let Some(version) = remembered {
+            known.set(front.socket_addr(), version);
+        }
+
+        let mut config = dialing(Link::Clean, VersionChoice::Discover);
+        config.peer_versions = known.clone();
+        config.version_patience = Duration::from_millis(300);
+        let (mut dialer, handle) = swarm(config);
+        let start = Instant::now();
+        dialer.dial(front.to_multiaddr()).unwrap();
+        wait(&mut dialer, established).await;
+        assert!(start.elapsed() > Duration::from_millis(300));
+        assert_eq!(handle.connections()[0].version, Some(spoken));
+        assert_eq!(known.get(front.socket_addr()), Some(spoken));
+    }
+}
+
+#[tokio::test]
+async fn a_forced_version_that_the_peer_does_not_speak_is_an_error_that_says_so() {
+    let (mut listener, handle) = swarm(accepting(Link::Clean, &[Version::V3]));
+    let addr = listen(&mut listener).await;
+    let _listener = Running::new((listener, handle));
+    let mut config = dialing(Link::Clean, VersionChoice::Only(Version::V2));
+    config.endpoint.connection.dial_timeout = Duration::from_secs(1);
+    let (mut dialer, _) = swarm(config);
+    dialer.dial(addr).unwrap();
+    let text = wait(&mut dialer, |event| match event {
+        SwarmEvent::OutgoingConnectionError {
+            error: libp2p::swarm::DialError::Transport(errors),
+            ..
+        } => Some(
+            libp2p_udx::connection_error(&errors[0].1)
+                .expect("the cause")
+                .to_string(),
+        ),
+        _ => None,
+    })
+    .await;
+    assert!(
+        text.contains("version") && text.contains("discovered"),
+        "{text}"
+    );
+}
