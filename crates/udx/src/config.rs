@@ -34,26 +34,21 @@ impl Default for EndpointConfig {
             limits: Limits::default(),
             connection: ConnectionConfig::default(),
             accept: true,
-            accept_versions: vec![Version::V3],
+            accept_versions: vec![Version::V3, Version::V2],
             reset_secret: None,
         }
     }
 }
 
 /// In which wire version a dialer speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum VersionChoice {
     /// It asks: its first packet carries no data and opens the connection in either version, and the peer's
     /// first answer tells which one it is (UDX 13). Costs one round trip before the first data.
+    #[default]
     Discover,
     /// This one and no other. The first packet carries data.
     Only(Version),
-}
-
-impl Default for VersionChoice {
-    fn default() -> Self {
-        VersionChoice::Only(Version::V3)
-    }
 }
 
 /// Settings of one connection.

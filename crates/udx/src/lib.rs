@@ -13,11 +13,14 @@
 //! Two endpoints joined by a wire that is a variable:
 //!
 //! ```
-//! use gapless_udx::{Endpoint, EndpointConfig, Event, Instant, Received};
+//! use gapless_udx::{Endpoint, EndpointConfig, Instant, Received, Version, VersionChoice};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let now = Instant::from_nanos(0);
-//! let mut client = Endpoint::new(EndpointConfig::default(), [1; 32]);
+//! // A dialer that knows its peer has data in its first packet.
+//! let mut config = EndpointConfig::default();
+//! config.connection.version = VersionChoice::Only(Version::V3);
+//! let mut client = Endpoint::new(config, [1; 32]);
 //! let mut server = Endpoint::new(EndpointConfig::default(), [2; 32]);
 //! let (client_address, server_address) = ("10.0.0.1:1".parse()?, "10.0.0.2:2".parse()?);
 //!

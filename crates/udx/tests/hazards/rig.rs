@@ -184,7 +184,16 @@ impl Rig {
         Rig::seeded(config, 7)
     }
 
-    pub(crate) fn seeded(config: EndpointConfig, seed: u8) -> Self {
+    /// Where nothing is said of the version, a dialer that knows its peer.
+    pub(crate) fn seeded(mut config: EndpointConfig, seed: u8) -> Self {
+        if config.connection.version == VersionChoice::default() {
+            config.connection.version = VersionChoice::Only(Version::V3);
+        }
+        Rig::exactly(config, seed)
+    }
+
+    /// Without any setting of the test's own.
+    pub(crate) fn exactly(config: EndpointConfig, seed: u8) -> Self {
         Rig {
             endpoint: Endpoint::new(config, [seed; 32]),
             now: Instant::from_nanos(1_000_000_000),

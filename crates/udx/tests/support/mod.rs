@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gapless_udx::{
     Connection, ConnectionHandle, Endpoint, EndpointConfig, Event, Instant, ReadError, Received,
-    StreamId, WriteError,
+    StreamId, Version, VersionChoice, WriteError,
 };
 
 /// One way, in nanoseconds.
@@ -55,8 +55,11 @@ pub fn read_all(connection: &mut Connection, id: StreamId) -> Vec<u8> {
 }
 
 impl Pair {
+    /// A dialer of version 3, as one that knows its peer.
     pub fn new() -> Self {
-        Pair::with(EndpointConfig::default(), EndpointConfig::default())
+        let mut client = EndpointConfig::default();
+        client.connection.version = VersionChoice::Only(Version::V3);
+        Pair::with(client, EndpointConfig::default())
     }
 
     pub fn with(client: EndpointConfig, server: EndpointConfig) -> Self {

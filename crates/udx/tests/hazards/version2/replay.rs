@@ -212,13 +212,14 @@ fn d17_the_recorded_unknown_version_is_offered_ours() {
 /// Replays what a recorded acceptor said to our dialer, with the IDs that ours chose. What ours has to say is as long as what
 /// the recorded dialer said.
 fn dial(lines: &[Line], version: VersionChoice) -> (Rig, StreamId, Vec<u8>) {
-    let mut rig = Rig::with(EndpointConfig {
+    let config = EndpointConfig {
         connection: ConnectionConfig {
             version,
             ..version2().connection
         },
         ..version2()
-    });
+    };
+    let mut rig = Rig::exactly(config, 7);
     let (hand, id) = rig.dial();
     let hand = Hand {
         version: Version::V2,
