@@ -78,7 +78,7 @@ impl Rack {
             .min(rtt.smoothed_nanos());
         // RFC 9002 6.1.2: from the larger of the smoothed and the latest round trip time, and no finer than timers are.
         rtt.smoothed_nanos()
-            .max(rtt.latest_nanos())
+            .max(rtt.prompt_nanos())
             .saturating_add(window)
             .max(GRANULARITY)
     }

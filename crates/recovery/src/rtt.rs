@@ -7,6 +7,8 @@ use crate::time::Instant;
 
 /// Timer granularity, ns. RFC 9002 6.1.2 (kGranularity): 1 ms, what an operating system's timers keep.
 pub(crate) const GRANULARITY: u64 = 1_000_000;
+/// The longest that a peer waits on purpose before it acknowledges, ns. UDX 4.2: 25 ms.
+const ORDINARY_DELAY: u64 = 25_000_000;
 /// How long a minimum counts, ns. RFC 8985 6.2 step 1 asks for a windowed minimum, so that a path which
 /// became longer is believed; a minute outlasts every queue that loss recovery could mistake for one.
 const MIN_WINDOW: u64 = 60_000_000_000;
@@ -16,6 +18,8 @@ const MIN_WINDOW: u64 = 60_000_000_000;
 pub struct Rtt {
     initial: u64,
     latest: u64,
+    /// Of the last sample, what the path and an ordinary delay of the peer took.
+    prompt: u64,
     smoothed: u64,
     variation: u64,
     /// Minimum of the running window and of the one before: the older one only shields the start of the newer.
@@ -33,6 +37,7 @@ impl Rtt {
         Rtt {
             initial,
             latest: 0,
+            prompt: 0,
             smoothed: initial,
             variation: initial / 2,
             min: u64::MAX,
@@ -86,6 +91,10 @@ impl Rtt {
         } else {
             self.min_nanos()
         };
+        // An acknowledgement that repeats what a lost one said names a number that came long ago. Counted whole, that time would put off
+        // the next loss by as much.
+        let late = nanos(ack_delay).saturating_sub(ORDINARY_DELAY);
+        self.prompt = sample.saturating_sub(late).max(floor);
         let adjusted = sample.saturating_sub(nanos(ack_delay)).max(floor);
         if self.samples == 0 {
             // RFC 6298 2.2.
@@ -115,8 +124,8 @@ impl Rtt {
         self.smoothed
     }
 
-    pub(crate) fn latest_nanos(&self) -> u64 {
-        self.latest
+    pub(crate) fn prompt_nanos(&self) -> u64 {
+        self.prompt
     }
 
     /// `u64::MAX` before the first sample.
@@ -166,6 +175,29 @@ mod tests {
         assert_eq!(
             (rtt.smoothed(), rtt.variation(), rtt.min()),
             (ms(60), ms(30), Some(ms(60)))
+        );
+    }
+
+    #[test]
+    fn what_the_peer_held_back_for_long_does_not_put_off_the_next_loss() {
+        let mut rtt = Rtt::new(ms(100));
+        rtt.sample(at(0), ms(2), Duration::ZERO);
+        rtt.sample(at(10), ms(12), ms(10));
+        assert_eq!(
+            rtt.prompt_nanos(),
+            nanos(ms(12)),
+            "an ordinary delay counts"
+        );
+        rtt.sample(at(6000), ms(5862), ms(5860));
+        assert_eq!(
+            (rtt.latest(), rtt.prompt_nanos()),
+            (ms(5862), nanos(ms(27)))
+        );
+        rtt.sample(at(6100), ms(50), ms(60_000));
+        assert_eq!(
+            rtt.prompt_nanos(),
+            nanos(ms(2)),
+            "no peer can lie below the least"
         );
     }
 

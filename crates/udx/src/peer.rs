@@ -73,9 +73,9 @@ pub(crate) struct Rules {
     pub(crate) reports_blocked: bool,
     /// UDX2 H2: until our first number is acknowledged, nothing is sent that Go would acknowledge under it.
     pub(crate) waits_for_first: bool,
-    /// V5: a RESET_STREAM or STOP_SENDING goes in a numbered packet, with a SYN that means nothing. Version 2
-    /// between two of our own kind.
-    pub(crate) endings_in_order: bool,
+    /// V5: RESET_STREAM, STOP_SENDING and PATH_RESPONSE go in numbered packets, with a SYN that means nothing.
+    /// Version 2 between two of our own kind.
+    pub(crate) carries_by_syn: bool,
     /// UDX2 D11: early Go and Dart take limits for plain numbers, so beyond 2^32 they stay at the largest.
     pub(crate) limits_saturate: bool,
     /// UDX2 H14: senders that never ask are told the limit again and again.
@@ -87,9 +87,9 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Whether an ending can be said so that it arrives (V5).
-    pub(crate) fn endings_are_sure(&self) -> bool {
-        self.acknowledges_ping || self.endings_in_order
+    /// Whether control frames can be said so that they arrive (V5).
+    pub(crate) fn is_heard_surely(&self) -> bool {
+        self.acknowledges_ping || self.carries_by_syn
     }
 }
 
@@ -115,7 +115,7 @@ impl Peer {
             one_sender: false,
             reports_blocked: true,
             waits_for_first: false,
-            endings_in_order: false,
+            carries_by_syn: false,
             limits_saturate: false,
             insistent_windows: false,
             most_window: u32::MAX,

@@ -213,7 +213,7 @@ impl Connection {
         {
             self.owed.endings.remove(said);
         }
-        let left = if self.rules.endings_are_sure() {
+        let left = if self.rules.is_heard_surely() {
             1
         } else {
             BLIND_REPEATS
@@ -313,7 +313,7 @@ impl Connection {
         // stays to be said.
         if let Some(pending) = self.owed.endings.get_mut(at) {
             pending.next = now.saturating_add(pause);
-            if recorded || (written.is_some() && !self.rules.endings_are_sure()) {
+            if recorded || (written.is_some() && !self.rules.is_heard_surely()) {
                 pending.left = pending.left.saturating_sub(1);
             }
         }
@@ -324,7 +324,11 @@ impl Connection {
     fn wire_limit(&self, limit: u64) -> Wire32 {
         if self.rules.limits_saturate {
             // UDX2 D11, 9.1: early Go would ignore a smaller value, and Dart would send next to nothing.
-            Wire32::new(limit.min(u64::from(u32::MAX)))
+            let largest = self
+                .config
+                .first_position
+                .saturating_add(u64::from(u32::MAX));
+            Wire32::truncate(limit.min(largest))
         } else {
             // UDX 10.1
             Wire32::truncate(limit)

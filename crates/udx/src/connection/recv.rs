@@ -471,9 +471,9 @@ impl Connection {
             return;
         }
         self.peer = peer;
-        let were_sure = self.rules.endings_are_sure();
+        let were_sure = self.rules.is_heard_surely();
         self.rules = self.rules_for(peer);
-        if self.rules.endings_are_sure() && !were_sure {
+        if self.rules.is_heard_surely() && !were_sure {
             self.say_endings_surely();
         }
         self.obey_rules();

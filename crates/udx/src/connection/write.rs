@@ -32,11 +32,7 @@ impl Connection {
         ids: (u32, u32),
         frame: &Frame<'_>,
     ) -> Option<usize> {
-        let sure = match carried {
-            Carried::End(_) => self.rules.endings_are_sure(),
-            _ => self.rules.acknowledges_ping,
-        };
-        if sure && self.path.allowance() >= CONTROL_ROOM {
+        if self.rules.is_heard_surely() && self.path.allowance() >= CONTROL_ROOM {
             let written = self.write_numbered(buffer, Class::Reliable, carried, None);
             // `None`: the log is full, or the connection over.
             if written.is_some() || self.closed.is_some() {
@@ -102,19 +98,30 @@ impl Connection {
                 .stream_header_len()
                 .saturating_add(usize::from(piece.len)),
             Carried::Open => self.version.stream_header_len(),
-            Carried::End(ending) => {
-                let number = match self.version {
-                    Version::V3 => 1,
-                    Version::V2 => self.version.stream_header_len(),
-                };
-                ending.frame().encoded_len().saturating_add(number)
-            }
-            Carried::Response { nonce } => Frame::PathResponse { nonce: *nonce }
-                .encoded_len()
-                .saturating_add(1),
+            Carried::End(ending) => self.sure_len(&ending.frame()),
+            Carried::Response { nonce } => self.sure_len(&Frame::PathResponse { nonce: *nonce }),
             Carried::Ping | Carried::MtuProbe => 1,
         };
         self.header_len().saturating_add(frames)
+    }
+
+    /// The size of a frame and of what gives its packet a number.
+    fn sure_len(&self, frame: &Frame<'_>) -> usize {
+        let number = match self.version {
+            Version::V3 => Frame::Ping.encoded_len(),
+            Version::V2 => self.version.stream_header_len(),
+        };
+        frame.encoded_len().saturating_add(number)
+    }
+
+    fn put_sure(&self, encoder: &mut Encoder<'_>, frame: &Frame<'_>) -> bool {
+        match self.version {
+            Version::V3 => encoder.frame(&Frame::Ping).is_ok() && encoder.frame(frame).is_ok(),
+            // A SYN for no stream, or for one that exists or did, means nothing (UDX2 D4); but a packet with it is one that arrives.
+            Version::V2 => {
+                encoder.frame(frame).is_ok() && encoder.stream_header(true, false, 0, 0).is_ok()
+            }
+        }
     }
 
     /// Writes a packet that gets a number, which it gets by being registered (P1). `again` is the
@@ -199,21 +206,9 @@ impl Connection {
                 self.announce_in(encoder);
                 opened
             }
-            Carried::End(ending) => match self.version {
-                Version::V3 => {
-                    encoder.frame(&Frame::Ping).is_ok() && encoder.frame(&ending.frame()).is_ok()
-                }
-                // A SYN for a stream that exists, or did, means nothing (UDX2 D4); but it makes the packet one that arrives.
-                Version::V2 => {
-                    encoder.frame(&ending.frame()).is_ok()
-                        && encoder.stream_header(true, false, 0, 0).is_ok()
-                }
-            },
+            Carried::End(ending) => self.put_sure(encoder, &ending.frame()),
             Carried::Response { nonce } => {
-                encoder.frame(&Frame::Ping).is_ok()
-                    && encoder
-                        .frame(&Frame::PathResponse { nonce: *nonce })
-                        .is_ok()
+                self.put_sure(encoder, &Frame::PathResponse { nonce: *nonce })
             }
             Carried::Ping => encoder.frame(&Frame::Ping).is_ok(),
             Carried::MtuProbe => {
