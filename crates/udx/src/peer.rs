@@ -97,46 +97,23 @@ impl Rules {
 pub(crate) const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 
 impl Peer {
-    pub(crate) const fn rules(self) -> Rules {
-        let common = Rules {
-            ack_threshold: 2,
-            ack_ranges: 32,
-            acknowledges_ping: false,
-            ping_numbers_are_fresh: false,
-            fin_may_overtake_syn: false,
-            stream_ids_count_by_two: false,
-            streams_per_round_trip: Some(8),
-            packets_before_answer: 10,
-            min_pto: Duration::from_millis(200),
-            ack_delay_share: 0,
-            ack_with_data: true,
-            discipline: Discipline::Free,
-            most_outstanding: u32::MAX,
-            one_sender: false,
-            reports_blocked: true,
-            waits_for_first: false,
-            carries_by_syn: false,
-            limits_saturate: false,
-            insistent_windows: false,
-            most_window: u32::MAX,
-            says_stop: true,
-        };
+    /// How to treat a peer that speaks version 3.
+    pub(crate) const fn rules(self) -> &'static Rules {
         match self {
-            // UDX 18.1: treat unknown as Dart for D9 and as Go for D12.
-            Peer::Unknown | Peer::Dart => common,
-            Peer::Go => Rules {
+            Peer::Unknown | Peer::Dart => &COMMON,
+            Peer::Go => &Rules {
                 ping_numbers_are_fresh: true,
                 stream_ids_count_by_two: true,
-                ..common
+                ..COMMON
             },
-            Peer::Js => Rules {
+            Peer::Js => &Rules {
                 ping_numbers_are_fresh: true,
                 acknowledges_ping: true,
                 stream_ids_count_by_two: true,
                 streams_per_round_trip: None,
-                ..common
+                ..COMMON
             },
-            Peer::Own => Rules {
+            Peer::Own => &Rules {
                 ack_threshold: 10,
                 ack_ranges: 32,
                 acknowledges_ping: true,
@@ -145,15 +122,42 @@ impl Peer {
                 stream_ids_count_by_two: false,
                 streams_per_round_trip: None,
                 packets_before_answer: 10,
-                // Three ticks of an operating system's timer. A probe sent in vain costs one packet and
-                // reduces nothing; one sent late costs a lossy path its rate.
-                min_pto: Duration::from_millis(3),
+                min_pto: OWN_MIN_PTO,
                 ack_delay_share: 4,
-                ..common
+                ..COMMON
             },
         }
     }
 }
+
+/// UDX 18.1: who is not known is treated as Dart for D9 and as Go for D12.
+const COMMON: Rules = Rules {
+    ack_threshold: 2,
+    ack_ranges: 32,
+    acknowledges_ping: false,
+    ping_numbers_are_fresh: false,
+    fin_may_overtake_syn: false,
+    stream_ids_count_by_two: false,
+    streams_per_round_trip: Some(8),
+    packets_before_answer: 10,
+    min_pto: Duration::from_millis(200),
+    ack_delay_share: 0,
+    ack_with_data: true,
+    discipline: Discipline::Free,
+    most_outstanding: u32::MAX,
+    one_sender: false,
+    reports_blocked: true,
+    waits_for_first: false,
+    carries_by_syn: false,
+    limits_saturate: false,
+    insistent_windows: false,
+    most_window: u32::MAX,
+    says_stop: true,
+};
+
+/// The least probe timeout towards our own kind: three ticks of an operating system's timer. A probe sent in vain costs
+/// one packet and reduces nothing; one sent late costs a lossy path its rate.
+const OWN_MIN_PTO: Duration = Duration::from_millis(3);
 
 /// The mark by which our own kind knows itself: the low 16 bits of the MAX_DATA that a side
 /// announces. All others announce multiples of 65,536 (UDX 7.2, 15), and to all of them the value

@@ -155,7 +155,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn acks() -> (Acks, Rules) {
+    fn acks() -> (Acks, &'static Rules) {
         (Acks::new(0, Instant::ZERO), Peer::Go.rules())
     }
 
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn the_second_pending_packet_is_acknowledged_at_once() {
         let (mut acks, rules) = acks();
-        acks.on_received(at(0), 0, Urgency::Delayed, None, &rules);
+        acks.on_received(at(0), 0, Urgency::Delayed, None, rules);
         assert!(!acks.is_due(at(24)));
         assert_eq!(acks.deadline(), Some(at(25)));
-        acks.on_received(at(1), 1, Urgency::Delayed, None, &rules);
+        acks.on_received(at(1), 1, Urgency::Delayed, None, rules);
         assert!(acks.is_due(at(1)));
         acks.on_sent();
         assert!(!acks.is_due(at(1000)) && !acks.is_pending());
@@ -180,25 +180,25 @@ mod tests {
         let rules = Peer::Own.rules();
         let mut acks = Acks::new(0, at(0));
         for number in 0..9 {
-            acks.on_received(at(0), number, Urgency::Delayed, Some(40 * MS), &rules);
+            acks.on_received(at(0), number, Urgency::Delayed, Some(40 * MS), rules);
         }
         assert!(!acks.is_due(at(9)) && acks.is_due(at(10)), "srtt/4 = 10 ms");
-        acks.on_received(at(0), 9, Urgency::Delayed, Some(40 * MS), &rules);
+        acks.on_received(at(0), 9, Urgency::Delayed, Some(40 * MS), rules);
         assert!(acks.is_due(at(0)));
     }
 
     #[test]
     fn gaps_made_and_filled_are_reported_at_once_and_duplicates_are_not() {
         let (mut acks, rules) = acks();
-        acks.on_received(at(0), 0, Urgency::Delayed, None, &rules);
+        acks.on_received(at(0), 0, Urgency::Delayed, None, rules);
         acks.on_sent();
-        acks.on_received(at(0), 3, Urgency::Delayed, None, &rules);
+        acks.on_received(at(0), 3, Urgency::Delayed, None, rules);
         assert!(acks.is_due(at(0)), "a gap was left behind");
         acks.on_sent();
-        acks.on_received(at(0), 2, Urgency::Delayed, None, &rules);
+        acks.on_received(at(0), 2, Urgency::Delayed, None, rules);
         assert!(acks.is_due(at(0)), "a gap was filled");
         acks.on_sent();
-        assert!(!acks.on_received(at(0), 2, Urgency::Delayed, None, &rules));
+        assert!(!acks.on_received(at(0), 2, Urgency::Delayed, None, rules));
         assert!(!acks.is_due(at(0)), "a duplicate is pending only");
         let (largest, _, ranges) = acks.report(at(0)).unwrap();
         assert_eq!(
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn the_delay_counts_from_the_largest_number() {
         let (mut acks, rules) = acks();
-        acks.on_received(at(10), 5, Urgency::AtOnce, None, &rules);
-        acks.on_received(at(300), 4, Urgency::AtOnce, None, &rules);
+        acks.on_received(at(10), 5, Urgency::AtOnce, None, rules);
+        acks.on_received(at(300), 4, Urgency::AtOnce, None, rules);
         let (_, delay_ms, _) = acks.report(at(310)).unwrap();
         assert_eq!(delay_ms, 300);
         let (_, delay_ms, _) = acks.report(at(1_000_000)).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     fn the_book_is_bounded_and_keeps_the_newest() {
         let (mut acks, rules) = acks();
         for number in (0..100_000).step_by(2) {
-            acks.on_received(at(0), number, Urgency::Delayed, None, &rules);
+            acks.on_received(at(0), number, Urgency::Delayed, None, rules);
         }
         let (largest, _, ranges) = acks.report(at(0)).unwrap();
         assert_eq!(largest, 99_998);

@@ -65,7 +65,7 @@ pub struct Connection {
     limits: SendLimits,
     closed: Option<Closed>,
     peer: Peer,
-    rules: Rules,
+    rules: &'static Rules,
     clues: Clues,
     path: Path,
     recovery: Recovery<Carried>,
@@ -255,7 +255,7 @@ impl Connection {
             path,
             recovery,
             acks: Acks::new(config.first_number, now),
-            streams: Streams::new(limits, &config, &rules, start.seed),
+            streams: Streams::new(limits, &config, rules, start.seed),
             owed: Owed {
                 token: start.token,
                 ..Owed::default()

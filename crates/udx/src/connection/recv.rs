@@ -78,7 +78,7 @@ impl Connection {
             let rtt = self.recovery.rtt();
             let srtt = (rtt.samples() > 0).then(|| rtt.smoothed());
             self.acks
-                .on_received(now, number, urgency, srtt, &self.rules);
+                .on_received(now, number, urgency, srtt, self.rules);
             if let Some(v2) = &mut self.v2 {
                 v2.note_received(number);
             }
@@ -492,7 +492,7 @@ impl Connection {
         self.recovery.set_min_pto(self.rules.min_pto);
         self.recovery
             .set_ack_delay_share(self.rules.ack_delay_share);
-        self.streams.obey(&self.rules);
+        self.streams.obey(self.rules);
     }
 }
 

@@ -541,7 +541,7 @@ mod tests {
     fn a_tombstone_covers_no_stream_of_a_peer_that_counts_by_one() {
         let rules = crate::peer::Peer::Unknown.rules();
         let config = ConnectionConfig::default();
-        let mut streams = Streams::new(&Limits::default(), &config, &rules, 0);
+        let mut streams = Streams::new(&Limits::default(), &config, rules, 0);
         let first = CHOSEN + 4;
         streams.entomb(first, true);
         assert_eq!(streams.find(first | FOR_PEER, first), Found::Finished);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Clues, Peer, Rules};
+use super::{Clues, OWN_MIN_PTO, Peer, Rules};
 use crate::stream::Discipline;
 
 /// UDX2 H4: the gaps in an ACK frame have eight bits, and Go forgets what is late by some 755 numbers (H16).
@@ -14,57 +14,30 @@ const MOST_WINDOW: u32 = (256 << 10) - 1;
 impl Peer {
     /// How to treat a peer that speaks version 2. Whoever is not known is treated as Go, which costs the others one or
     /// two round trips at the start.
-    pub(crate) const fn rules_v2(self) -> Rules {
-        let cautious = Rules {
-            ack_threshold: 2,
-            ack_ranges: 1,
-            // D14: nobody is sent a PING.
-            acknowledges_ping: false,
-            ping_numbers_are_fresh: false,
-            fin_may_overtake_syn: false,
-            stream_ids_count_by_two: false,
-            streams_per_round_trip: Some(8),
-            // H9, H10: nothing follows number 0 until it is acknowledged.
-            packets_before_answer: 1,
-            min_pto: Duration::from_millis(200),
-            ack_delay_share: 0,
-            // H7: a packet that is sent again is the same to the byte.
-            ack_with_data: false,
-            discipline: Discipline::Cautious,
-            most_outstanding: MOST_OUTSTANDING,
-            one_sender: true,
-            reports_blocked: false,
-            waits_for_first: true,
-            carries_by_syn: false,
-            limits_saturate: true,
-            insistent_windows: true,
-            most_window: MOST_WINDOW,
-            says_stop: false,
-        };
+    pub(crate) const fn rules_v2(self) -> &'static Rules {
         match self {
-            Peer::Unknown | Peer::Js => cautious,
-            Peer::Go => Rules {
+            Peer::Unknown | Peer::Js => &CAUTIOUS,
+            Peer::Go => &Rules {
                 stream_ids_count_by_two: true,
                 // D1: Go answers it.
                 reports_blocked: true,
-                ..cautious
+                ..CAUTIOUS
             },
-            Peer::Dart => Rules {
+            Peer::Dart => &Rules {
                 streams_per_round_trip: None,
                 // D10: it orders by the connection, as we do.
                 one_sender: false,
                 // It controls congestion, and paces.
                 most_window: u32::MAX,
-                ..cautious
+                ..CAUTIOUS
             },
-            Peer::Own => Rules {
+            Peer::Own => &Rules {
                 ack_threshold: 10,
                 ack_ranges: 32,
                 streams_per_round_trip: None,
                 packets_before_answer: 10,
                 fin_may_overtake_syn: true,
-                // As in version 3.
-                min_pto: Duration::from_millis(3),
+                min_pto: OWN_MIN_PTO,
                 ack_delay_share: 4,
                 ack_with_data: true,
                 discipline: Discipline::Ordered,
@@ -77,11 +50,39 @@ impl Peer {
                 insistent_windows: false,
                 most_window: u32::MAX,
                 says_stop: true,
-                ..cautious
+                ..CAUTIOUS
             },
         }
     }
 }
+
+/// Every precaution that one of the peers needs.
+const CAUTIOUS: Rules = Rules {
+    ack_threshold: 2,
+    ack_ranges: 1,
+    // D14: nobody is sent a PING.
+    acknowledges_ping: false,
+    ping_numbers_are_fresh: false,
+    fin_may_overtake_syn: false,
+    stream_ids_count_by_two: false,
+    streams_per_round_trip: Some(8),
+    // H9, H10: nothing follows number 0 until it is acknowledged.
+    packets_before_answer: 1,
+    min_pto: Duration::from_millis(200),
+    ack_delay_share: 0,
+    // H7: a packet that is sent again is the same to the byte.
+    ack_with_data: false,
+    discipline: Discipline::Cautious,
+    most_outstanding: MOST_OUTSTANDING,
+    one_sender: true,
+    reports_blocked: false,
+    waits_for_first: true,
+    carries_by_syn: false,
+    limits_saturate: true,
+    insistent_windows: true,
+    most_window: MOST_WINDOW,
+    says_stop: false,
+};
 
 impl Clues {
     /// What the clues say of a peer that speaks version 2 (UDX2 15.1). A later call may know more, never less.

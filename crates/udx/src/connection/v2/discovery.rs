@@ -33,7 +33,7 @@ impl Connection {
         self.v2.as_ref().is_none_or(|v2| !v2.undecided)
     }
 
-    pub(in super::super) fn rules_for(&self, peer: Peer) -> Rules {
+    pub(in super::super) fn rules_for(&self, peer: Peer) -> &'static Rules {
         if self.v2.is_some() {
             peer.rules_v2()
         } else {
