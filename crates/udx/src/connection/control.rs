@@ -134,19 +134,7 @@ impl Connection {
         };
         let tell = stream.recv.stop();
         let remote = stream.remote;
-        if tell && !self.rules.says_stop {
-            // UDX2 D1: all that can be said is RESET_STREAM, which would take back what this side wrote.
-            if stream.send.is_finished() {
-                self.say_ending(Ending {
-                    kind: EndKind::Reset,
-                    local: id,
-                    remote,
-                    code,
-                });
-            } else {
-                stream.drops_rest = true;
-            }
-        } else if tell {
+        if tell {
             self.say_ending(Ending {
                 kind: EndKind::Stop,
                 local: id,
@@ -299,9 +287,34 @@ impl Connection {
             .or_else(|| self.write_stream_credit(buffer))
     }
 
+    /// UDX2 D1: where STOP_SENDING is not understood, all that can be said is RESET_STREAM, which would take back what this side
+    /// wrote: it follows once that is delivered. Not before something is to be said, because a peer that has not answered yet is
+    /// not known.
+    fn drop_unsayable(&mut self) {
+        if self.rules.says_stop {
+            return;
+        }
+        let is_stop = |pending: &PendingEnd| pending.ending.kind == EndKind::Stop;
+        while let Some(at) = self.owed.endings.iter().position(is_stop) {
+            let Some(PendingEnd { ending, .. }) = self.owed.endings.remove(at) else {
+                return;
+            };
+            let Some(stream) = self.streams.get_mut(ending.local) else {
+                continue;
+            };
+            if stream.send.is_finished() {
+                let kind = EndKind::Reset;
+                self.say_ending(Ending { kind, ..ending });
+            } else {
+                stream.drops_rest = true;
+            }
+        }
+    }
+
     fn write_ending(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let now = self.clock.now;
         let pause = self.recovery.pto();
+        self.drop_unsayable();
         let is_due = |pending: &PendingEnd| pending.left > 0 && pending.next <= now;
         let at = self.owed.endings.iter().position(is_due)?;
         let ending = self.owed.endings.get(at)?.ending;
