@@ -3,6 +3,7 @@
 use super::Foreign;
 use super::dart::{Dart, Release};
 use super::go::{Generation, Go};
+use super::js::{Js, Options};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
@@ -19,6 +20,8 @@ pub enum Kind {
     GoV3,
     /// dart-udx, of either version.
     Dart(Release),
+    /// js-udx, October 2026, with its defaults: no keep-alive, no stateless resets.
+    Js,
 }
 
 /// A socket of that kind. The seed gives its IDs.
@@ -34,6 +37,7 @@ pub fn foreign(kind: Kind, seed: u64) -> Box<dyn Foreign + Send> {
             acknowledges_ping: true,
         }),
         Kind::Dart(release) => Box::new(Dart::new(release, seed)),
+        Kind::Js => Box::new(Js::new(Options::default(), seed)),
     }
 }
 
@@ -53,7 +57,7 @@ impl Kind {
     pub fn version(self) -> u32 {
         match self {
             Self::GoV2Early | Self::GoV2Late => 2,
-            Self::GoV3Old | Self::GoV3 => 3,
+            Self::GoV3Old | Self::GoV3 | Self::Js => 3,
             Self::Dart(release) => release.version(),
         }
     }
@@ -101,6 +105,7 @@ const NAMES: &[(Kind, &str)] = &[
     (Kind::Dart(Release::V203Probing), "dart-2.0.3-probing"),
     (Kind::Dart(Release::V300), "dart-3.0.0"),
     (Kind::Dart(Release::V310), "dart-3.1.0"),
+    (Kind::Js, "js"),
 ];
 
 #[cfg(test)]
@@ -112,7 +117,7 @@ mod tests {
         for kind in Kind::all() {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
-        assert_eq!("js".parse::<Kind>(), Err(UnknownKind));
+        assert_eq!("node".parse::<Kind>(), Err(UnknownKind));
         assert!(UnknownKind.to_string().contains("go-v2-early, go-v2-late"));
     }
 }

@@ -5,7 +5,9 @@
 
 pub mod dart;
 mod go;
+pub mod js;
 mod kind;
+mod values;
 mod window;
 pub mod wire;
 

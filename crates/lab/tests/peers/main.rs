@@ -2,6 +2,7 @@
 
 mod dart;
 mod forms;
+mod js;
 mod never_silent;
 mod table;
 mod vectors;

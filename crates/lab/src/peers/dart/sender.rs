@@ -4,6 +4,7 @@
 //! and what is sent again is not found in the table of sizes, so its bytes stay in flight for ever.
 
 use super::release::{Bears, Release};
+use crate::peers::values::covers;
 use crate::peers::window::{Window, from_millis};
 use crate::peers::wire::Frame;
 use gapless_udx::Instant;
@@ -252,30 +253,6 @@ impl Sender {
         let millis = rtt.smoothed.floor() + 4.0 * rtt.variation.floor();
         from_millis(millis).clamp(MIN_TIMEOUT, MAX_TIMEOUT)
     }
-}
-
-/// Whether an ACK names `number`: exact arithmetic for any number of ranges (UDX2 4.4).
-pub(super) fn covers(ack: &Frame, number: u32) -> bool {
-    let Frame::Ack {
-        largest,
-        first,
-        extra,
-        ..
-    } = ack
-    else {
-        return false;
-    };
-    let number = i64::from(number);
-    let mut top = i64::from(*largest);
-    let mut bottom = top - i64::from(*first) + 1;
-    if (bottom..=top).contains(&number) {
-        return true;
-    }
-    extra.iter().any(|&(gap, length)| {
-        top = bottom - 1 - i64::from(gap);
-        bottom = top - i64::from(length) + 1;
-        (bottom..=top).contains(&number)
-    })
 }
 
 /// Bytes of data: Dart counts nothing else.

@@ -1,6 +1,7 @@
 //! One stream of Dart: what waits to be sent, and what came (UDX2 6, 9; UDX 8 to 10).
 
 use super::release::{Release, Threshold};
+use crate::peers::values::nearest;
 use gapless_udx::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -266,16 +267,6 @@ impl Stream {
             self.remote_closed = true;
         }
     }
-}
-
-/// The position that is `value` modulo 2^32 and nearest to `near` (UDX 10.1).
-pub(crate) fn nearest(value: u32, near: u64) -> u64 {
-    let round = 1_u64 << 32;
-    let base = near / round * round + u64::from(value);
-    let candidates = [base.checked_sub(round), Some(base), base.checked_add(round)];
-    let distance = |candidate: &u64| candidate.abs_diff(near);
-    let best = candidates.into_iter().flatten().min_by_key(distance);
-    best.unwrap_or(base)
 }
 
 const INITIAL_WINDOW: u64 = 65_536;
