@@ -11,7 +11,17 @@ fn every_section_and_row_that_the_code_cites_exists() {
     let known = known(&text());
     let mut missing = BTreeSet::new();
     for folder in [
-        "udx", "recovery", "seq", "gapless", "libp2p", "lab", "cli", "git",
+        "udx",
+        "recovery",
+        "seq",
+        "gapless",
+        "libp2p",
+        "lab",
+        "cli",
+        "git",
+        "../interop",
+        "../bench",
+        "../xtask",
     ] {
         rust_files(&crates().join(folder), &mut |path, code| {
             for cited in citations(code).difference(&known) {
