@@ -38,10 +38,31 @@ fn a_dial_and_its_answer_are_those_of_the_document() {
     let answer = send(&mut acceptor, now).unwrap();
 
     for (title, sent) in [("our dial", dial), ("our answer", answer)] {
-        let shown = examples()
-            .into_iter()
-            .find(|it| it.vector.as_deref() == Some(title));
-        assert_eq!(hex(&sent), hex(&shown.expect(title).bytes), "{title}");
+        assert_shown(title, &sent, 1);
+    }
+}
+
+#[test]
+fn the_question_for_the_version_is_that_of_the_document_in_either_version() {
+    let now = Instant::from_nanos(0);
+    let mut dialer = Endpoint::new(EndpointConfig::default(), [1; 32]);
+    let handle = dialer.connect(now, "192.0.2.2:2".parse().unwrap()).unwrap();
+    let connection = dialer.connection_mut(handle).unwrap();
+    let stream = connection.open().unwrap();
+    connection.write(stream, &mut "hello".into()).unwrap();
+    assert_shown("our question", &send(&mut dialer, now).unwrap(), 2);
+    assert_eq!(send(&mut dialer, now), None, "no data before the answer");
+}
+
+/// The document shows these bytes so many times under that title.
+fn assert_shown(title: &str, sent: &[u8], times: usize) {
+    let shown = examples().into_iter();
+    let shown: Vec<_> = shown
+        .filter(|example| example.vector.as_deref() == Some(title))
+        .collect();
+    assert_eq!(shown.len(), times, "{title}: {}", hex(sent));
+    for example in shown {
+        assert_eq!(hex(sent), hex(&example.bytes), "{title}");
     }
 }
 
