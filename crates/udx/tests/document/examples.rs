@@ -62,7 +62,7 @@ fn every_example_that_names_a_vector_has_its_bytes() {
         }
         compared += 1;
     }
-    assert!(compared >= 27, "{compared}");
+    assert!(compared >= 26, "{compared}");
 }
 
 #[test]
