@@ -56,6 +56,10 @@ pub enum CloseReason {
     /// vain. Only version 2 has an order that can be broken so (UDX2 H17).
     #[error("a packet that all others wait for never came")]
     MissingPacket,
+    /// The peer never proved its address, and so many others opened connections that the limit of those was
+    /// reached (`Limits::half_open`). If it is there, it opens the connection again.
+    #[error("the peer's address was not proven before others needed the place")]
+    Displaced,
     /// Packet numbers ran out (UDX 3: after some 5 TB).
     #[error("the connection used up its packet numbers")]
     NumbersExhausted,

@@ -12,6 +12,7 @@
 /// | blocks that readers gave back, per connection | 2 MiB, for 1 s after the last block was read |
 /// | sending, per connection | `send_buffer` + one record of some 100 bytes per unacknowledged datagram, at most `max_records` |
 /// | closed connections | `closed_ids` x some 200 bytes for 35 s |
+/// | accepted connections with an unproven address | `half_open` x (4 KiB + what the peer sends, at most 16 streams) |
 /// | early packets | `early_bytes` for 10 s |
 /// | everything | `max_connections` x the sums above |
 ///
@@ -19,12 +20,17 @@
 /// does not read; what is read is freed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Connections alive at once, both directions. More incoming ones are ignored (the peer
-    /// tries again), more outgoing ones are refused with an error.
+    /// Connections alive at once, both directions. For one more, the oldest accepted one that never proved its
+    /// address makes room. If there is none, incoming ones are ignored (the peer tries again), outgoing ones are
+    /// refused with an error.
     pub max_connections: usize,
-    /// Connections that wait for the application's `accept`. Beyond it a first packet is
-    /// ignored and the peer sends it again.
+    /// Connections that wait for the application's `accept`. Beyond it the oldest of them that never
+    /// proved its address makes room; if there is none, a first packet is ignored and the peer sends it again.
     pub accept_backlog: usize,
+    /// Accepted connections whose peer has not proved its address yet (UDX2 H19). For one more the oldest makes
+    /// room. A dialer gets in if it answers the challenge before so many others came: at 4096 and 100 ms of
+    /// round trip, against 40,000 forged first packets a second.
+    pub half_open: usize,
     /// Streams of one connection that the peer may have open at once. Rounded down to a power
     /// of two between 1 and 32768; the stream beyond it is answered with RESET_STREAM code 2
     /// (UDX 8.5).
@@ -59,6 +65,7 @@ impl Default for Limits {
         Limits {
             max_connections: 65_536,
             accept_backlog: 1024,
+            half_open: 4096,
             max_streams: 1024,
             receive_growth: 64 << 20,
             max_stream_window: 16 << 20,

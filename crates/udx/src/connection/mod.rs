@@ -331,6 +331,18 @@ impl Connection {
         self.events.push_back(Event::Closed);
     }
 
+    /// Others need the place, and the peer never proved that it is there (UDX2 H19). Nothing is left of the connection.
+    pub(crate) fn displace(&mut self) {
+        self.terminate(CloseReason::Displaced, None, b"");
+        self.take_remains();
+        self.streams.clear();
+    }
+
+    /// Whether the peer proved its address, or was chosen by this side.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.path.is_validated()
+    }
+
     /// A bug of ours, confined to this connection.
     fn broken(&mut self) {
         self.terminate(

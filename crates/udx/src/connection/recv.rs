@@ -180,6 +180,10 @@ impl Connection {
             Found::Finished => self.on_late_frame(header),
             Found::None => {}
             Found::Unknown if frame.syn || !frame.data.is_empty() => {
+                if !self.path.is_validated() && !self.streams.admits_unproven() {
+                    outcome.refused = true;
+                    return;
+                }
                 if !self.streams.admits() {
                     // UDX 8.5
                     self.refuse(PeerMisbehaved::TooManyStreams);

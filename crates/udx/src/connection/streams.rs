@@ -43,6 +43,10 @@ const TOMBSTONES: usize = 44;
 /// FINs of streams that do not exist yet which are kept (V12, D22).
 const MAX_EARLY_FINS: usize = 64;
 
+/// Streams that a peer may open before it has proved its address (UDX2 H19): more than the packets that anybody sends before the
+/// first answer, with which the question for the proof comes.
+const UNPROVEN_STREAMS: u32 = 16;
+
 /// How long such a FIN is kept at least. A stream's opening is repeated every 2 s at the latest (UDX 5); what
 /// has not come by then never will: Go ends streams that it never opened (UDX 7.2).
 const EARLY_FIN_LIFETIME: Duration = Duration::from_secs(30);
@@ -490,6 +494,20 @@ impl Streams {
         self.control = VecDeque::new();
         self.early_fins = Vec::new();
         self.look_at = None;
+    }
+
+    /// Nothing is left of them, not even what arrived.
+    pub(crate) fn clear(&mut self) {
+        self.shut();
+        self.table.clear();
+        self.by_peer.clear();
+        self.incoming.clear();
+        self.blocks = Blocks::default();
+    }
+
+    /// Whether one more may come of a peer that has not proved its address.
+    pub(crate) fn admits_unproven(&self) -> bool {
+        self.open_by_peer < UNPROVEN_STREAMS
     }
 
     /// Bytes of memory held, but for the fixed part.

@@ -134,12 +134,13 @@ impl Endpoint {
         len: usize,
         version: Version,
     ) -> Option<ConnectionHandle> {
-        let limits = &self.config.limits;
         let local_id = packet.header().destination;
-        let full = self.table.len() >= limits.max_connections
-            || self.backlog.len() >= limits.accept_backlog;
         // Without an ID of its own, a connection could not be told from the next one.
-        if !self.config.accept || self.shut || full || local_id.is_empty() || !is_answerable(&from)
+        if !self.config.accept
+            || self.shut
+            || local_id.is_empty()
+            || !is_answerable(&from)
+            || !self.make_room()
         {
             self.stats.refused = self.stats.refused.saturating_add(1);
             return None;
@@ -149,7 +150,7 @@ impl Endpoint {
         let config = Arc::clone(&self.shared);
         let connection = Connection::accept_from(start, config, limits, version);
         let handle = self.table.insert(local_id, connection);
-        self.backlog.push_back(handle);
+        self.crowd.arrive(handle);
         self.stats.connections = self.stats.connections.saturating_add(1);
         let now = self.now;
         let early = self.early.take(now, &local_id);
@@ -164,6 +165,48 @@ impl Endpoint {
             }
         }
         Some(handle)
+    }
+
+    /// UDX2 H19: whether one more connection may be accepted. Where a limit is reached, the oldest one that never proved its
+    /// address makes room for it: first packets from everywhere keep nobody out who answers a challenge before as many others
+    /// came as the limit allows.
+    fn make_room(&mut self) -> bool {
+        let limits = self.config.limits;
+        if self.crowd.waiting() >= limits.accept_backlog {
+            let oldest = self.crowd.oldest_unproven_waiting();
+            oldest.into_iter().for_each(|handle| self.displace(handle));
+        }
+        if self.crowd.unproven() >= limits.half_open {
+            let oldest = self.crowd.oldest_unproven();
+            oldest.into_iter().for_each(|handle| self.displace(handle));
+        }
+        self.make_place()
+            && self.crowd.waiting() < limits.accept_backlog
+            && self.crowd.unproven() < limits.half_open
+    }
+
+    /// Whether there is a place for one more connection, accepted or dialed.
+    pub(super) fn make_place(&mut self) -> bool {
+        let most = self.config.limits.max_connections;
+        if self.table.len() >= most
+            && let Some(oldest) = self.crowd.oldest_unproven()
+        {
+            self.displace(oldest);
+        }
+        self.table.len() < most
+    }
+
+    /// The connection is not remembered as closed: the peer may be there after all and its first packet come again, and who
+    /// fills one list should not fill the other.
+    fn displace(&mut self, handle: ConnectionHandle) {
+        self.stats.displaced = self.stats.displaced.saturating_add(1);
+        if self.crowd.is_waiting(handle) {
+            self.table.remove(handle);
+        } else if let Some(connection) = self.table.get_mut(handle) {
+            connection.displace();
+            self.table.discount(handle);
+        }
+        self.crowd.forget(handle);
     }
 
     fn unroutable(&mut self, from: SocketAddr, id: ConnectionId, datagram: &[u8]) {

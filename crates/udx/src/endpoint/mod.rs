@@ -1,13 +1,13 @@
 //! All connections of one UDP socket: routing, accepting, and whose turn it is.
 
 mod closed;
+mod crowd;
 mod early;
 mod incoming;
 mod random;
 mod stateless;
 mod table;
 
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
@@ -22,6 +22,7 @@ use crate::error::{Broken, ConnectError};
 use crate::event::Event;
 use crate::wire::ConnectionId;
 use closed::ClosedList;
+use crowd::Crowd;
 use early::Early;
 use random::{Random, reset_token};
 use stateless::StatelessAnswers;
@@ -47,8 +48,8 @@ pub struct Endpoint {
     shared: Arc<ConnectionConfig>,
     random: Random,
     table: Table,
-    /// Connections that wait for the application's `accept`.
-    backlog: VecDeque<ConnectionHandle>,
+    /// Connections that wait for the application's `accept`, or for the proof of their address.
+    crowd: Crowd,
     early: Early,
     closed: ClosedList,
     answers: StatelessAnswers,
@@ -77,6 +78,8 @@ pub struct EndpointStats {
     pub after_close: u64,
     /// First packets ignored because of a limit.
     pub refused: u64,
+    /// Accepted connections that made room for others because they never proved their address.
+    pub displaced: u64,
     /// Connections dialed and accepted.
     pub connections: u64,
     /// Datagrams that came with an ECN "congestion experienced" mark. Version 3 cannot tell the
@@ -133,7 +136,7 @@ impl Endpoint {
             config,
             random: Random::new(seed),
             table: Table::default(),
-            backlog: VecDeque::new(),
+            crowd: Crowd::default(),
             early: Early::default(),
             closed: ClosedList::default(),
             shut: false,
@@ -184,10 +187,10 @@ impl Endpoint {
         if !is_answerable(&remote) {
             return Err(ConnectError::InvalidAddress);
         }
-        if self.table.len() >= self.config.limits.max_connections {
+        config.validate()?;
+        if !self.make_place() {
             return Err(ConnectError::TooManyConnections);
         }
-        config.validate()?;
         let local_id = self.unused_id();
         let peer_id = self.random.connection_id();
         let start = self.start(local_id, peer_id, remote);
@@ -228,7 +231,7 @@ impl Endpoint {
     /// [`handle`](Self::handle), which announces each by [`Event::Incoming`].
     #[must_use]
     pub fn accept(&mut self) -> Option<ConnectionHandle> {
-        while let Some(handle) = self.backlog.pop_front() {
+        while let Some(handle) = self.crowd.accept() {
             if self.table.get(handle).is_some() {
                 return Some(handle);
             }
@@ -262,6 +265,7 @@ impl Endpoint {
             connection.close(now, crate::error::code::NONE, b"");
             self.settle(handle);
             self.table.remove(handle);
+            self.crowd.forget(handle);
         }
     }
 
@@ -422,6 +426,9 @@ impl Endpoint {
         let Some(connection) = self.table.get_mut_quietly(handle) else {
             return;
         };
+        if self.crowd.unproven() > 0 && connection.is_proven() {
+            self.crowd.prove(handle);
+        }
         let token = connection.take_peer_token();
         let remains = connection.take_remains();
         if let Some(token) = token {

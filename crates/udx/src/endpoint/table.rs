@@ -38,6 +38,8 @@ struct Slot {
     connection: Option<Box<Connection>>,
     in_ready: bool,
     in_eventful: bool,
+    /// It had to make room and takes none any more; the application has yet to learn of it.
+    uncounted: bool,
     /// The entry in `deadlines`, which may be earlier than the connection needs: a timer that moves
     /// with every acknowledgement is not moved in the set with each of them.
     deadline: Option<Instant>,
@@ -73,11 +75,21 @@ impl Table {
         entry.generation = entry.generation.wrapping_add(1);
         entry.in_ready = false;
         entry.in_eventful = false;
+        let counted = !core::mem::take(&mut entry.uncounted);
         if let Some(at) = entry.deadline.take() {
             self.deadlines.remove(&(at, handle));
         }
-        self.alive = self.alive.saturating_sub(1);
+        self.alive = self.alive.saturating_sub(usize::from(counted));
         self.free.push(handle.slot);
+    }
+
+    /// The connection is over and has nothing left, but for the application, which is to learn that.
+    pub(crate) fn discount(&mut self, handle: ConnectionHandle) {
+        self.unroute(handle);
+        if let Some(entry) = self.entry_mut(handle) {
+            let counted = !core::mem::replace(&mut entry.uncounted, true);
+            self.alive = self.alive.saturating_sub(usize::from(counted));
+        }
     }
 
     /// Nothing is routed to the connection any more.

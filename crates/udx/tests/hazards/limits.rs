@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use gapless_udx::wire::Frame;
 use gapless_udx::{
-    ConnectError, ConnectionConfig, EndpointConfig, Event, Limits, PeerMisbehaved, Received,
+    CloseReason, ConnectError, ConnectionConfig, EndpointConfig, Event, Limits, PeerMisbehaved,
+    Received,
 };
 
 use crate::duo::Duo;
@@ -26,7 +27,7 @@ fn a_full_backlog_ignores_first_packets_until_there_is_room() {
         ..Limits::default()
     });
     for n in 0..10 {
-        Hand::new(n).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+        open_and_prove(&mut rig, n);
     }
     assert_eq!(rig.endpoint.connections().count(), 3);
     assert_eq!(rig.endpoint.stats().refused, 7);
@@ -36,6 +37,117 @@ fn a_full_backlog_ignores_first_packets_until_there_is_room() {
     rig.endpoint.accept().unwrap();
     Hand::new(8).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
     assert_eq!(rig.endpoint.connections().count(), 4);
+}
+
+/// Dials and, if there was an answer, proves its address.
+fn open_and_prove(rig: &mut Rig, n: u64) {
+    let hand = Hand::new(n);
+    hand.send(rig, 0, CHOSEN, &[syn(b"")]);
+    let seen = rig.sent();
+    if !seen.is_empty() {
+        hand.prove(rig, &seen);
+    }
+}
+
+// UDX2 H19
+#[test]
+fn first_packets_from_everywhere_keep_nobody_out_who_is_there() {
+    for limits in [
+        Limits {
+            accept_backlog: 3,
+            ..Limits::default()
+        },
+        Limits {
+            max_connections: 3,
+            ..Limits::default()
+        },
+        Limits {
+            half_open: 3,
+            ..Limits::default()
+        },
+    ] {
+        let mut rig = limited(limits);
+        let forged = |rig: &mut Rig, count: u64| {
+            for n in 0..count {
+                let from = ([203, 0, 113, n as u8], 999).into();
+                rig.give(from, &Hand::new(1_000 + n).packet(0, CHOSEN, &[syn(b"")]));
+            }
+        };
+        forged(&mut rig, 200);
+        let honest = Hand::new(1);
+        honest.send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+        let seen = rig.sent();
+        let answer: Vec<_> = seen.into_iter().filter(|it| it.to == home()).collect();
+        // Two more come before its answer to the challenge, and any number after it.
+        forged(&mut rig, 2);
+        honest.prove(&mut rig, &answer);
+        forged(&mut rig, 200);
+        // At the bound of those half open, the proven one comes on top.
+        assert!(rig.endpoint.connections().count() <= 4, "{limits:?}");
+        let proven = rig.endpoint.connections().find(|handle| {
+            let connection = rig.endpoint.connection(*handle);
+            connection.is_some_and(|it| it.remote_address() == home() && !it.is_closed())
+        });
+        assert!(proven.is_some(), "{limits:?}");
+        assert!(rig.endpoint.stats().displaced > 300, "{limits:?}");
+    }
+}
+
+// UDX2 H19
+#[test]
+fn first_packets_from_everywhere_do_not_keep_the_application_from_dialing() {
+    let mut rig = limited(Limits {
+        max_connections: 5,
+        ..Limits::default()
+    });
+    for n in 0..9 {
+        Hand::new(n).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+        // Also not if it accepts them all.
+        let _ = rig.endpoint.accept();
+    }
+    for _ in 0..5 {
+        let now = rig.now;
+        rig.endpoint.connect(now, home()).unwrap();
+    }
+    let full = rig.endpoint.connect(rig.now, home());
+    assert_eq!(full, Err(ConnectError::TooManyConnections));
+}
+
+// UDX2 H19
+#[test]
+fn an_unproven_address_opens_sixteen_streams_and_then_as_many_as_anybody() {
+    let mut rig = Rig::new();
+    let hand = Hand::new(1);
+    let open = |rig: &mut Rig, number: u32| {
+        hand.send(rig, number, (0, 1 + 2 * number), &[syn(b"x")]);
+    };
+    (0..40).for_each(|number| open(&mut rig, number));
+    let seen = rig.sent();
+    assert_eq!(rig.connection().stats().streams, 16);
+    assert_eq!(acknowledged(&seen).len(), 16, "the others come again");
+    hand.prove(&mut rig, &seen);
+    (16..40).for_each(|number| open(&mut rig, number));
+    assert_eq!(rig.connection().stats().streams, 40);
+}
+
+#[test]
+fn an_application_learns_that_a_connection_was_displaced() {
+    let mut rig = limited(Limits {
+        half_open: 1,
+        ..Limits::default()
+    });
+    Hand::new(1).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    let first = rig.endpoint.accept().unwrap();
+    let second = Hand::new(2);
+    second.send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    let connection = rig.endpoint.connection(first).unwrap();
+    assert_eq!(connection.close_reason(), Some(&CloseReason::Displaced));
+    assert!(rig.saw(&Event::Closed));
+    // It may come again: it is not remembered as closed.
+    rig.endpoint.release(first);
+    Hand::new(1).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+    assert_eq!(rig.endpoint.stats().after_close, 0);
+    assert_eq!(rig.endpoint.connections().count(), 1);
 }
 
 #[test]
@@ -48,7 +160,7 @@ fn no_more_connections_than_allowed_in_both_directions() {
     let dialed = rig.endpoint.connect(now, home()).unwrap();
     rig.endpoint.connect(now, home()).unwrap();
     for n in 0..10 {
-        Hand::new(n).send(&mut rig, 0, CHOSEN, &[syn(b"")]);
+        open_and_prove(&mut rig, n);
     }
     assert_eq!(rig.endpoint.connections().count(), 4);
     let full = rig.endpoint.connect(now, home());
