@@ -1,8 +1,13 @@
 //! Seeds and loads from the command line: what `cargo xtask lab` runs.
 
+mod counting;
+
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
-use gapless_lab::{MS, Report, SECOND, Scenario, Summary, run_logged, run_seed, run_seeds};
+use gapless_lab::{
+    HostileSummary, MS, Report, SECOND, Scenario, Summary, run_hostile_seed, run_hostile_seeds,
+    run_logged, run_seed, run_seeds,
+};
 use gapless_link::Profile;
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,12 +38,17 @@ struct Options {
     /// Print every packet of the one run
     #[arg(long)]
     log: bool,
+    /// Seeds of a hostile peer that attacks an engine, instead of two engines on a bad path
+    #[arg(long, conflicts_with = "load")]
+    hostile: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match (&options.load, options.seed) {
         (Some(name), _) => one_load(name, &options),
+        (None, Some(seed)) if options.hostile => one_hostile_seed(seed, options.log),
+        (None, None) if options.hostile => many_hostile_seeds(&options),
         (None, Some(seed)) => one_seed(seed, options.log),
         (None, None) => many_seeds(&options),
     };
@@ -95,6 +105,94 @@ fn print_summary(summary: &Summary, seconds: f64) {
         "most memory held by an engine: {} KiB (seed {memory_seed})",
         memory / 1024
     );
+}
+
+fn many_hostile_seeds(options: &Options) -> bool {
+    std::panic::set_hook(Box::new(|_| {}));
+    let begin = Instant::now();
+    let done = AtomicU64::new(0);
+    let seeds = options.from..options.from.saturating_add(options.seeds);
+    let summary = run_hostile_seeds(seeds, Some(counting::METER), |_| {
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(HOSTILE_PROGRESS_EVERY) {
+            eprintln!("{done} of {} seeds", options.seeds);
+        }
+    });
+    print_hostile_summary(&summary, begin.elapsed().as_secs_f64());
+    summary.failures.is_empty()
+}
+
+fn print_hostile_summary(summary: &HostileSummary, seconds: f64) {
+    for failure in &summary.failures {
+        println!("{failure}\n");
+    }
+    let HostileSummary {
+        seeds,
+        failures,
+        datagrams: (came, went),
+        worst_ratio,
+        compared,
+        overrun,
+        total: [alone, attacked],
+        memory: (memory, memory_seed),
+        connections: (connections, connections_seed),
+        allocations: (allocations, allocations_seed),
+        amplification: (amplification, amplification_seed),
+        played,
+    } = summary;
+    println!(
+        "{seeds} hostile seeds in {seconds:.1} s ({:.0} per second), {} failed",
+        *seeds as f64 / seconds,
+        failures.len()
+    );
+    println!("the victims were sent {came} datagrams and sent {went}");
+    println!("most memory: {} KiB (seed {memory_seed})", memory / 1024);
+    println!("most connections at once: {connections} (seed {connections_seed})");
+    println!("most allocations for one datagram: {allocations} (seed {allocations_seed})");
+    println!(
+        "most bytes to an unproven address for each byte from it: {:.3} (seed {amplification_seed})",
+        *amplification as f64 / 1000.0
+    );
+    if let Some((ratio, seed)) = worst_ratio {
+        println!(
+            "honest rate under attack to rate without, on {compared} paths without loss: {:.3} at least (seed {seed})",
+            *ratio as f64 / 1000.0
+        );
+    }
+    println!(
+        "honest rate under attack to rate without, all paths: {:.3}",
+        *alone as f64 / (*attacked).max(1) as f64
+    );
+    println!("honest sides kept out where limits were set too low for the attack: {overrun}");
+    let tricks: Vec<String> = played
+        .iter()
+        .map(|(name, n)| format!("{name} {n}"))
+        .collect();
+    println!("tricks: {}", tricks.join(", "));
+}
+
+fn one_hostile_seed(seed: u64, log: bool) -> bool {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut sink = |line: &str| {
+        let _ = writeln!(out, "{line}");
+    };
+    let result = if log {
+        run_hostile_seed(seed, Some(counting::METER), Some(&mut sink))
+    } else {
+        run_hostile_seed(seed, Some(counting::METER), None)
+    };
+    let _ = out.flush();
+    drop(out);
+    match result {
+        Ok(report) => {
+            println!("{report:#?}");
+            true
+        }
+        Err(failure) => {
+            println!("{failure}");
+            false
+        }
+    }
 }
 
 fn one_seed(seed: u64, log: bool) -> bool {
@@ -187,3 +285,4 @@ fn print_report(report: &Report) {
 }
 
 const PROGRESS_EVERY: u64 = 10_000;
+const HOSTILE_PROGRESS_EVERY: u64 = 500;

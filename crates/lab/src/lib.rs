@@ -24,6 +24,7 @@ mod app;
 mod bounds;
 mod check;
 mod host;
+mod hostile;
 pub mod load;
 mod log;
 mod machine;
@@ -38,6 +39,7 @@ mod watch;
 mod world;
 
 pub use app::{ReadState, StreamOutcome, WriteState};
+pub use hostile::{HostileReport, HostileSummary, Meter, run_hostile_seed, run_hostile_seeds};
 pub use log::{Sink, describe};
 pub use plan::{
     DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,

@@ -31,6 +31,12 @@ pub enum Rule {
     Wire,
     /// The engine panicked.
     Panic,
+    /// A third party slowed, ended or moved a connection that it has no part in.
+    Harm,
+    /// An address that never proved itself was sent more than three times what came from it.
+    Amplification,
+    /// A packet cost more than a bounded amount of work.
+    Work,
 }
 
 /// A rule that was broken.
@@ -70,6 +76,8 @@ pub struct Report {
 pub struct Failure {
     /// The seed.
     pub seed: u64,
+    /// It is one of the hostile side's.
+    pub hostile: bool,
     /// What it broke.
     pub violation: Violation,
 }
@@ -88,6 +96,9 @@ impl Rule {
             Self::Timers => "9: bounded work at one instant, then a deadline in the future",
             Self::Wire => "packets as the specification says",
             Self::Panic => "no panic",
+            Self::Harm => "others' connections are left alone",
+            Self::Amplification => "at most three times to whom is not proven",
+            Self::Work => "bounded work for each packet",
         }
     }
 }
@@ -111,10 +122,15 @@ impl Display for Violation {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seed, violation } = self;
+        let Self {
+            seed,
+            hostile,
+            violation,
+        } = self;
+        let hostile = if *hostile { " --hostile" } else { "" };
         write!(
             f,
-            "seed {seed}: {violation}\n    replay: cargo xtask lab --seed {seed} --log"
+            "seed {seed}: {violation}\n    replay: cargo xtask lab{hostile} --seed {seed} --log"
         )
     }
 }

@@ -29,8 +29,27 @@ pub struct Summary {
 
 /// Runs the seeds on as many threads as there are processors, and calls `progress` with each that is done.
 pub fn run_seeds(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Summary {
+    let mut summary = Summary::default();
+    let one = |seed| {
+        let result = run_seed(seed);
+        progress(seed);
+        result
+    };
+    spread(seeds, one, |seed, result| summary.add(seed, result));
+    summary
+        .failures
+        .sort_unstable_by_key(|failure| failure.seed);
+    summary
+}
+
+/// Runs the seeds on as many threads as there are processors; results come in any order.
+pub(crate) fn spread<R>(
+    seeds: Range<u64>,
+    run: impl Fn(u64) -> R + Sync,
+    collect: impl FnMut(u64, R) + Send,
+) {
     let next = AtomicU64::new(seeds.start);
-    let summary = Mutex::new(Summary::default());
+    let collect = Mutex::new(collect);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -40,20 +59,14 @@ pub fn run_seeds(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Summary {
                     if seed >= seeds.end {
                         break;
                     }
-                    let result = run_seed(seed);
-                    if let Ok(mut summary) = summary.lock() {
-                        summary.add(seed, result);
+                    let result = run(seed);
+                    if let Ok(mut collect) = collect.lock() {
+                        collect(seed, result);
                     }
-                    progress(seed);
                 }
             });
         }
     });
-    let mut summary = summary.into_inner().unwrap_or_default();
-    summary
-        .failures
-        .sort_unstable_by_key(|failure| failure.seed);
-    summary
 }
 
 /// Runs one seed with all its checks; where other polling may not change what is delivered, also that.
@@ -78,7 +91,11 @@ pub fn run_seed(seed: u64) -> Result<Report, Failure> {
             detail: message_of(&*panic),
         })
     });
-    result.map_err(|violation| Failure { seed, violation })
+    result.map_err(|violation| Failure {
+        seed,
+        hostile: false,
+        violation,
+    })
 }
 
 /// Invariant 6: the streams that nobody ends early come to the same. Each byte read was the right one in both runs.
@@ -101,7 +118,7 @@ fn compare(scenario: &Scenario, report: &Report, other: &Report) -> Result<(), V
     Ok(())
 }
 
-fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without words").to_string()
