@@ -1,7 +1,7 @@
 //! The implementations that the table knows.
 
 use crate::plan::Choice;
-use gapless_lab::peers;
+use gapless_lab::peers::{self, dart::Release};
 
 /// An implementation that ours talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,39 +26,31 @@ impl Go {
     const ALL: [Self; 3] = [Self::V3, Self::V2Late, Self::V2Early];
 }
 
-/// A model, with its name in the table and the version of the wire that it speaks.
-type Model = (peers::Kind, &'static str, Choice);
-
-/// The models.
-const MODELS: [Model; 4] = [
-    (peers::Kind::GoV3, "model-go-v3", Choice::V3),
-    (peers::Kind::GoV3Old, "model-go-v3-old", Choice::V3),
-    (peers::Kind::GoV2Late, "model-go-v2-late", Choice::V2),
-    (peers::Kind::GoV2Early, "model-go-v2-early", Choice::V2),
-];
-
-fn model(kind: peers::Kind) -> Option<&'static Model> {
-    MODELS.iter().find(|(known, _, _)| *known == kind)
-}
+/// Models that the lab has for the sake of one defect. Nobody in the field speaks so (UDX2 1), and the lab shows what becomes of them.
+const ONLY_FOR_THE_LAB: [Release; 2] = [Release::Before200, Release::V203Probing];
 
 impl Kind {
     pub(crate) fn all() -> Vec<Self> {
-        let models = MODELS.iter().map(|(kind, _, _)| Self::Model(*kind));
+        let models = peers::Kind::all().filter(|kind| match kind {
+            peers::Kind::Dart(release) => !ONLY_FOR_THE_LAB.contains(release),
+            _ => true,
+        });
         [Self::Own]
             .into_iter()
             .chain(Go::ALL.into_iter().map(Self::Program))
-            .chain(models)
+            .chain(models.map(Self::Model))
             .collect()
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
+    pub(crate) fn name(self) -> String {
+        let name = match self {
             Self::Own => "gapless",
             Self::Program(Go::V3) => "go-udx-v3",
             Self::Program(Go::V2Late) => "go-udx-v2-late",
             Self::Program(Go::V2Early) => "go-udx-v2-early",
-            Self::Model(kind) => model(kind).map_or("model", |(_, name, _)| name),
-        }
+            Self::Model(kind) => return format!("model-{}", kind.name()),
+        };
+        name.to_owned()
     }
 
     pub(crate) fn by_name(name: &str) -> Option<Self> {
@@ -71,7 +63,8 @@ impl Kind {
             Self::Own => &[Choice::V3, Choice::V2],
             Self::Program(Go::V3) => &[Choice::V3],
             Self::Program(Go::V2Late | Go::V2Early) => &[Choice::V2],
-            Self::Model(kind) => model(kind).map_or(&[], |(_, _, wire)| std::slice::from_ref(wire)),
+            Self::Model(kind) if kind.version() == 2 => &[Choice::V2],
+            Self::Model(_) => &[Choice::V3],
         }
     }
 }

@@ -8,6 +8,7 @@ mod child;
 mod golang;
 mod kind;
 mod model;
+mod overview;
 mod own;
 mod pattern;
 mod peer;

@@ -4,6 +4,7 @@ use crate::cell::{Cell, Direction, Link, Settings, Verdict};
 use crate::child::Program;
 use crate::golang;
 use crate::kind::Kind;
+use crate::overview;
 use crate::plan::{Choice, Scenario};
 use crate::table::{self, Results};
 use anyhow::{Context, Result, bail};
@@ -20,7 +21,7 @@ Examples:
   cargo xtask interop --list                           peers and scenarios, without running any
   cargo xtask interop --peer gapless --scenario 64mib  one row, all links and directions
   cargo xtask interop --peer model-go-v3 --link bad    one peer over the worst link
-  cargo xtask interop --markdown > table.md            the table of docs/udx.md
+  cargo xtask interop --overview > table.md            the whole on one page, as in docs/udx.md
 
 The exit code is 0 if no cell failed. What a peer cannot do is no failure: its cell says n/a and where that
 is written. A peer that cannot be had is skipped, which the table and its last lines say.";
@@ -50,9 +51,12 @@ pub(crate) struct Options {
     /// Print one JSON object per cell instead of the table
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Print the table in Markdown; the default, without the progress
+    /// Print the table in Markdown, which is the default
     #[arg(long)]
     markdown: bool,
+    /// Print how many cells passed instead, on one page
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    overview: bool,
     /// Seed of contents and of the links' chances
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -82,6 +86,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     results.cells = run_all(options, cells.collect(), &programs);
     let table = if options.json {
         results.json()
+    } else if options.overview {
+        overview::overview(&results)
     } else {
         results.markdown()
     };
@@ -210,7 +216,7 @@ fn prepare(peers: &[Kind], results: &mut Results) -> Result<Programs> {
         match peer {
             Kind::Program(go) => {
                 eprintln!("building {name}");
-                match golang::build(*go, name) {
+                match golang::build(*go, &name) {
                     Ok(program) => programs.push((*peer, program)),
                     Err(error) => {
                         eprintln!("SKIPPED {name}: {error:#}");
@@ -221,7 +227,7 @@ fn prepare(peers: &[Kind], results: &mut Results) -> Result<Programs> {
                 }
             }
             Kind::Own | Kind::Model(_) => {
-                let arguments = vec!["peer".to_owned(), name.to_owned()];
+                let arguments = vec!["peer".to_owned(), name];
                 let path = this.clone();
                 programs.push((*peer, Program { path, arguments }));
             }

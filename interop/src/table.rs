@@ -132,7 +132,7 @@ impl Results {
     }
 }
 
-fn same_table(one: &Cell, other: &Cell) -> bool {
+pub(crate) fn same_table(one: &Cell, other: &Cell) -> bool {
     one.peer == other.peer && one.version == other.version
 }
 
@@ -187,10 +187,10 @@ pub(crate) fn rate(cell: &Cell, seconds: f64, bytes: u64) -> Option<f64> {
 
 /// Reasons that many cells share, each told once.
 #[derive(Default)]
-struct Notes(Vec<String>);
+pub(crate) struct Notes(Vec<String>);
 
 impl Notes {
-    fn number(&mut self, reason: &str) -> String {
+    pub(crate) fn number(&mut self, reason: &str) -> String {
         let known = self.0.iter().position(|note| note == reason);
         let number = known.unwrap_or_else(|| {
             self.0.push(reason.to_owned());
@@ -199,7 +199,7 @@ impl Notes {
         format!("[{}]", number + 1)
     }
 
-    fn write(&self, text: &mut String) {
+    pub(crate) fn write(&self, text: &mut String) {
         if !self.0.is_empty() {
             text.push('\n');
         }

@@ -17,7 +17,6 @@ mod duo;
 mod hand;
 mod hazards;
 mod hazards_late;
-mod index;
 mod limits;
 mod misbehaved;
 mod path;
