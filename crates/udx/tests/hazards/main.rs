@@ -17,6 +17,7 @@ mod duo;
 mod hand;
 mod hazards;
 mod hazards_late;
+mod index;
 mod limits;
 mod misbehaved;
 mod path;

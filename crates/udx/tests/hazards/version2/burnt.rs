@@ -74,7 +74,7 @@ fn h06_data_that_come_after_all_are_in_their_place() {
 }
 
 #[test]
-fn h06_an_ack_never_burns_the_number_that_it_recycles() {
+fn h06_u03_an_ack_never_burns_the_number_that_it_recycles() {
     // UDX2 3: Dart's ACK says the number of the last packet sent, which may be one that was lost.
     let (mut rig, hand, id) = burnt(ack(0, 1), (0, 0), &TWO_MORE);
     for _ in 0..10 {

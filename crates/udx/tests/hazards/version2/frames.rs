@@ -115,7 +115,7 @@ fn d01_stop_sending_of_both_peers_is_obeyed() {
 }
 
 #[test]
-fn d21_an_mtu_probe_reaches_to_the_end_and_is_not_acknowledged() {
+fn d21_u05_an_mtu_probe_reaches_to_the_end_and_is_not_acknowledged() {
     let mut rig = Rig::version2();
     let (hand, id) = dart_is_open(&mut rig);
     hand.send(&mut rig, 1, DART, &[data(0, b"one ")]);

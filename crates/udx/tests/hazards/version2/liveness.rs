@@ -96,7 +96,7 @@ fn d15_a_close_is_said_two_or_three_times_in_plain_words() {
 }
 
 #[test]
-fn d15_a_close_of_the_peer_is_obeyed() {
+fn d15_d20_a_close_of_the_peer_is_obeyed() {
     let mut rig = Rig::version2();
     let (hand, id) = go_is_open(&mut rig, b"x");
     // D20: Go writes UTF-8, Dart Latin-1.

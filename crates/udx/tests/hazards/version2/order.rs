@@ -44,7 +44,7 @@ fn d10_what_is_seen_first_is_not_the_beginning() {
 }
 
 #[test]
-fn every_order_and_every_duplicate_gives_the_same_bytes() {
+fn u07_every_order_and_every_duplicate_gives_the_same_bytes() {
     let parts: [&[u8]; 5] = [b"zero ", b"one ", b"two ", b"three ", b"four"];
     let mut order = [0, 1, 2, 3, 4];
     let mut count = 0;
@@ -304,4 +304,27 @@ fn a_packet_that_opens_too_many_streams_is_refused_and_the_order_goes_on() {
         "the numbers of others are not to suffer"
     );
     assert!(numbers(&seen).iter().all(|number| *number <= 1));
+}
+
+/// H1, H21: a number further ahead than anybody sends, or one from beyond the wrap, is kept by nobody and told to nobody.
+#[test]
+fn h21_numbers_far_ahead_are_not_kept() {
+    let mut rig = Rig::version2();
+    let (hand, id) = dart_is_open(&mut rig);
+    let before = rig.endpoint.memory();
+    for number in [
+        1 << 17,
+        1 << 24,
+        1 << 31,
+        (1 << 31) + 1,
+        u32::MAX - 1,
+        u32::MAX,
+    ] {
+        hand.send(&mut rig, number, DART, &[data(0, b"far")]);
+    }
+    rig.wait(50 * MS);
+    assert_eq!(acknowledged(&rig.sent()), [0; 0]);
+    assert!(rig.endpoint.memory() <= before + 1024);
+    hand.send(&mut rig, 1, DART, &[data(0, b"near")]);
+    assert_eq!(rig.read(id), b"near");
 }

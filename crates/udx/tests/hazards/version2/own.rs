@@ -57,7 +57,7 @@ fn bytes_arrive_whatever_is_lost() {
 
 /// H1: between two of this kind numbers pass the wrap.
 #[test]
-fn h01_numbers_pass_the_wrap() {
+fn h01_u18_numbers_pass_the_wrap() {
     for first in [(1 << 32) - 20, (1 << 33) - 3] {
         let config = || {
             let mut config: EndpointConfig = version2();
@@ -82,4 +82,29 @@ fn two_idle_sides_stay_alive_for_an_hour_on_little() {
     assert!(!duo.dialer.connection().is_closed() && !duo.there().is_closed());
     let sent = duo.sizes[0].len() + duo.sizes[1].len() - before;
     assert!(sent < 3600 / 10 * 8, "{sent} packets");
+}
+
+/// U8: whichever packet is lost, and whatever came of it.
+#[test]
+fn u08_any_packet_may_be_lost_once() {
+    for lost in 0..24 {
+        for direction in [true, false] {
+            let mut duo = Duo::with(version2(), version2());
+            duo.passes = Box::new(move |to_acceptor, n, _| to_acceptor != direction || n != lost);
+            exchange(&mut duo, 20_000);
+        }
+    }
+}
+
+/// U14: a window whose next update moves out of reach stops a stream that lasts.
+#[test]
+fn u14_a_stream_passes_4_gib() {
+    let config = || {
+        let mut config: EndpointConfig = version2();
+        config.connection.first_position = (1 << 32) - 150_000;
+        config
+    };
+    let mut duo = Duo::with(config(), config());
+    duo.passes = Box::new(|_, n, _| n % 29 != 7);
+    exchange(&mut duo, 400_000);
 }

@@ -262,7 +262,7 @@ fn d12_max_data_is_a_large_constant() {
 
 /// D12: of what the peer says the largest counts, over what is in flight. A position it is not: more than all of it passes.
 #[test]
-fn d12_a_small_max_data_stops_nobody() {
+fn d12_u16_a_small_max_data_stops_nobody() {
     let mut rig = Rig::version2();
     let (hand, id) = dart_is_open(&mut rig);
     hand.send(&mut rig, 0, (0, 0), &[Frame::MaxData { limit: 10 }]);
