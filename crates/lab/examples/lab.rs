@@ -9,6 +9,7 @@ use gapless_lab::{
     run_logged, run_seed, run_seeds,
 };
 use gapless_link::Profile;
+use gapless_udx::{Version, VersionChoice};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,9 @@ struct Options {
     /// Run a load by name instead of a seed (an unknown name lists them)
     #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
     load: Option<String>,
+    /// Run the load in this wire version, 2 or 3, instead of asking for it
+    #[arg(long, requires = "load", value_parser = clap::value_parser!(u32).range(2..=3))]
+    wire: Option<u32>,
     /// The path of the load, as --impair takes it
     #[arg(long, requires = "load", default_value = CLEAN)]
     path: Profile,
@@ -215,7 +219,7 @@ fn one_seed(seed: u64, log: bool) -> bool {
 }
 
 fn one_load(name: &str, options: &Options) -> bool {
-    let all = load::all();
+    let all: Vec<load::Load> = load::all().into_iter().chain(load::long()).collect();
     let Some(load) = all.iter().find(|load| load.name == name) else {
         let names: Vec<&str> = all.iter().map(|load| load.name).collect();
         println!("there is no load `{name}`; there are {}", names.join(", "));
@@ -223,6 +227,9 @@ fn one_load(name: &str, options: &Options) -> bool {
     };
     let mut scenario = Scenario::plain(options.path.seed, &options.path, load.streams.clone());
     scenario.check_every = 50;
+    if let Some(version) = options.wire.and_then(Version::from_wire) {
+        scenario = scenario.speaking(VersionChoice::Only(version));
+    }
     if options.log {
         return print_logged(&scenario);
     }

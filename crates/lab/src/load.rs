@@ -38,6 +38,17 @@ pub fn all() -> Vec<Load> {
     ]
 }
 
+/// Loads that take minutes even in an optimised build.
+pub fn long() -> Vec<Load> {
+    vec![Load {
+        name: "ten-gigabytes",
+        streams: vec![StreamPlan::bulk(10_000_000_000, 1)],
+    }]
+}
+
+/// A path that is never in the way: what a long load takes is the engines' work.
+pub const WIDE: &str = "delay=5ms,rate=1gbit";
+
 /// 100 MB on a stream that closes, then a second stream opens and transfers. Between the two, the transport of the document had
 /// lost so many acknowledgements, each with a number of its own, that nothing was ever delivered again.
 fn transfer_then_another() -> Vec<StreamPlan> {

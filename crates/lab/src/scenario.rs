@@ -122,6 +122,27 @@ fn draw_version(seed: u64, hosts: &mut [HostPlan; 2]) {
     }
 }
 
+impl Scenario {
+    /// The same with another choice of the wire version.
+    #[must_use]
+    pub fn speaking(mut self, choice: VersionChoice) -> Self {
+        for host in &mut self.hosts {
+            host.config.connection.version = choice;
+        }
+        self
+    }
+
+    /// The same with streams and numbers that begin there, as if much had gone before.
+    #[must_use]
+    pub fn beginning_at(mut self, position: u64, number: u64) -> Self {
+        for host in &mut self.hosts {
+            host.config.connection.first_position = position;
+            host.config.connection.first_number = number;
+        }
+        self
+    }
+}
+
 /// What the path is once it delivers again: as far and as narrow as before, but nothing is lost except where too much comes.
 fn calm(faults: &Profile) -> Profile {
     Profile {

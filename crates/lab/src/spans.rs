@@ -42,6 +42,8 @@ impl Spans {
 pub(crate) struct Pieces {
     pieces: BTreeMap<u64, u64>,
     end: u64,
+    /// Below it pieces are no longer remembered: those of a long stream would fill the memory.
+    forgotten: u64,
 }
 
 impl Pieces {
@@ -66,6 +68,14 @@ impl Pieces {
         if range.start == self.end {
             self.end = range.end;
             self.pieces.insert(range.start, range.end);
+            if self.pieces.len() > REMEMBERED
+                && let Some((_, end)) = self.pieces.pop_first()
+            {
+                self.forgotten = end;
+            }
+            return true;
+        }
+        if range.end <= self.forgotten {
             return true;
         }
         let Some((&start, &end)) = self.pieces.range(..=range.start).next_back() else {
@@ -82,6 +92,9 @@ impl Pieces {
         true
     }
 }
+
+/// Far more than an engine has outstanding.
+const REMEMBERED: usize = 200_000;
 
 #[cfg(test)]
 mod tests {
