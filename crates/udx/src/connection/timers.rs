@@ -5,9 +5,15 @@ use core::time::Duration;
 use gapless_recovery::Instant;
 
 use super::send::CONTROL_ROOM;
-use super::{Connection, MAX_TRACE_EVENTS};
+use super::{Connection, MAX_TRACE_EVENTS, Side};
 use crate::error::{CloseReason, code};
 use crate::event::Event;
+
+/// How long a dialer hears nothing before it asks an acceptor that has not proved its address.
+const UNPROVEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// As soon as a dialer has sent so many bytes, it leaves an acceptor enough for an answer and a few challenges.
+const UNPROVEN_BYTES: u64 = 400;
 
 impl Connection {
     /// When `handle_timeout` or `poll_transmit` has something to do.
@@ -84,9 +90,18 @@ impl Connection {
 
     /// V17
     fn keep_alive_deadline(&self) -> Option<Instant> {
-        let interval = self.config.keep_alive?;
         let waiting = self.clock.answered && self.clock.keep_alive_asked.is_none();
+        let soon = self.is_perhaps_unproven().then_some(UNPROVEN_PAUSE);
+        let interval = soon.or(self.config.keep_alive)?;
         waiting.then(|| self.clock.heard.saturating_add(interval))
+    }
+
+    /// RFC 9002 6.2.2.1: an acceptor that has not proved our address may send three times what it received, and once its challenges are lost it
+    /// waits for more from us. A dialer that sent next to nothing and was not challenged keeps it from waiting for ever.
+    fn is_perhaps_unproven(&self) -> bool {
+        self.side == Side::Dialer
+            && !self.clues.challenged
+            && self.counts.bytes_sent < UNPROVEN_BYTES
     }
 
     pub(super) fn drain_recovery_events(&mut self) {

@@ -69,7 +69,11 @@ impl Early {
         packets
     }
 
-    fn expire(&mut self, now: Instant) {
+    /// Lets go what waited for too long.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        if self.by_id.is_empty() {
+            return;
+        }
         let mut freed = 0_usize;
         self.by_id.retain(|_, waiting| {
             let keep = now.saturating_duration_since(waiting.since) < LIFETIME;

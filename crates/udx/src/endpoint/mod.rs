@@ -378,6 +378,7 @@ impl Endpoint {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         self.closed.expire(self.now);
+        self.early.expire(self.now);
         while let Some(handle) = self.table.pop_due(self.now) {
             let now = self.now;
             if let Some(connection) = self.table.get_mut(handle) {
