@@ -83,6 +83,8 @@ fn h10_nothing_follows_a_syn_until_it_is_acknowledged() {
     let mut rig = Rig::version2();
     let (hand, id) = rig.dial();
     rig.write(id, &pattern(50_000));
+    let other = rig.connection().open().unwrap();
+    rig.write(other, b"of another stream");
     rig.wait(Duration::from_secs(2));
     let mut heard = Heard::default();
     assert!(heard.take(&rig.sent()).iter().all(|number| *number == 0));

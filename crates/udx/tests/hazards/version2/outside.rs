@@ -18,6 +18,14 @@ fn d17_packets_of_another_version_do_nothing_to_a_connection() {
             &hand.packet_of(version, 2, GO, &[data(0, b"evil")]),
         );
     }
+    // A valid one of version 3, too.
+    let other = Hand {
+        version: Version::V3,
+        ..hand
+    };
+    let frames = [data(1, b"evil"), Frame::PathChallenge { nonce: 666 }];
+    other.send(&mut rig, 2, GO, &frames);
+    other.send(&mut rig, 0, GO, &[Frame::ResetStream { code: 1 }]);
     rig.wait(50 * MS);
     assert_eq!(rig.read(id), b"x");
     let raw = std::mem::take(&mut rig.raw);
@@ -26,11 +34,10 @@ fn d17_packets_of_another_version_do_nothing_to_a_connection() {
             Datagram::decode_as(&datagram, gapless_udx::wire::Dialect::V2)
         {
             assert_eq!(packet.header().version, 2);
-            assert!(
-                !packet
-                    .frames()
-                    .any(|frame| matches!(frame, Frame::Ack(ack) if ack.largest.raw() == 2))
-            );
+            assert!(!packet.frames().any(|frame| match frame {
+                Frame::Ack(ack) => ack.largest.raw() == 2,
+                frame => matches!(frame, Frame::PathResponse { nonce: 666 }),
+            }));
         }
     }
     hand.send(&mut rig, 2, GO, &[data(0, b"y")]);
