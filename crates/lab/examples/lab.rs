@@ -4,9 +4,10 @@ mod counting;
 
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
+use gapless_lab::peers::Kind;
 use gapless_lab::{
     HostileSummary, MS, Report, SECOND, Scenario, Summary, run_hostile_seed, run_hostile_seeds,
-    run_logged, run_seed, run_seeds,
+    run_logged, run_seed, run_seed_against, run_seeds, run_seeds_against,
 };
 use gapless_link::Profile;
 use gapless_udx::{Version, VersionChoice};
@@ -30,6 +31,9 @@ struct Options {
     /// Run this seed alone
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// With a model of another implementation at one end (an unknown name lists them)
+    #[arg(long, conflicts_with = "load")]
+    against: Option<Kind>,
     /// Run a load by name instead of a seed (an unknown name lists them)
     #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
     load: Option<String>,
@@ -53,7 +57,10 @@ fn main() -> ExitCode {
         (Some(name), _) => one_load(name, &options),
         (None, Some(seed)) if options.hostile => one_hostile_seed(seed, options.log),
         (None, None) if options.hostile => many_hostile_seeds(&options),
-        (None, Some(seed)) => one_seed(seed, options.log),
+        (None, Some(seed)) => match options.against {
+            Some(kind) => one_seed_against(kind, seed, options.log),
+            None => one_seed(seed, options.log),
+        },
         (None, None) => many_seeds(&options),
     };
     if done {
@@ -69,12 +76,16 @@ fn many_seeds(options: &Options) -> bool {
     let begin = Instant::now();
     let done = AtomicU64::new(0);
     let seeds = options.from..options.from.saturating_add(options.seeds);
-    let summary = run_seeds(seeds, |_| {
+    let progress = |_| {
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(PROGRESS_EVERY) {
             eprintln!("{done} of {} seeds", options.seeds);
         }
-    });
+    };
+    let summary = match options.against {
+        Some(kind) => run_seeds_against(kind, seeds, progress),
+        None => run_seeds(seeds, progress),
+    };
     print_summary(&summary, begin.elapsed().as_secs_f64());
     summary.failures.is_empty()
 }
@@ -86,6 +97,7 @@ fn print_summary(summary: &Summary, seconds: f64) {
     let Summary {
         seeds,
         failures,
+        given_up,
         lasted,
         steps,
         datagrams: (sent, arrived),
@@ -97,6 +109,9 @@ fn print_summary(summary: &Summary, seconds: f64) {
         *seeds as f64 / seconds,
         failures.len()
     );
+    if *given_up > 0 {
+        println!("{given_up} connections ended in an error that could not be helped");
+    }
     println!(
         "{} s of virtual time, {steps} steps, {sent} datagrams sent, {arrived} arrived",
         lasted / SECOND
@@ -207,6 +222,22 @@ fn one_seed(seed: u64, log: bool) -> bool {
         print_logged(&scenario.with_other_manners());
     }
     match result {
+        Ok(report) => {
+            print_report(&report);
+            true
+        }
+        Err(failure) => {
+            println!("{failure}");
+            false
+        }
+    }
+}
+
+fn one_seed_against(kind: Kind, seed: u64, log: bool) -> bool {
+    if log {
+        print_logged(&Scenario::against(kind, seed));
+    }
+    match run_seed_against(kind, seed) {
         Ok(report) => {
             print_report(&report);
             true

@@ -227,10 +227,10 @@ impl App {
             if !machine.accept() {
                 return Ok(());
             }
-            if self.dials {
+            if self.dials && machine.kind().is_none() {
                 return Err("the dialer was dialed".into());
             }
-            // V3: at a peer that remembers no closed connection, a late SYN revives it.
+            // V3: at a peer that remembers no closed connection, a late SYN revives it, whoever dialed it once.
             let may_be_revived = self.closed.is_some() || machine.kind().is_some();
             if had_one && !may_be_revived && self.ends_well {
                 return Err("one dial became two connections".into());

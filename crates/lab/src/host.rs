@@ -88,7 +88,7 @@ impl Host {
                 active |= self.act(now, over)?;
             }
             active |= !self.inbox.is_empty();
-            self.receive(now, &mut batches, out);
+            self.receive(now, over, &mut batches, out)?;
             self.serve_timers(now);
             active |= self.act(now, over)?;
             let before = out.len();
@@ -129,12 +129,18 @@ impl Host {
         Ok(())
     }
 
-    fn receive(&mut self, now: Time, batches: &mut usize, out: &mut Vec<Departing>) {
+    fn receive(
+        &mut self,
+        now: Time,
+        over: &[bool],
+        batches: &mut usize,
+        out: &mut Vec<Departing>,
+    ) -> Result<(), Fault> {
         let arrived = std::mem::take(&mut self.inbox);
         let mut rest = &arrived[..];
         let mut joined = Vec::new();
         while let Some(first) = rest.first() {
-            let count = if self.manners.coalesce {
+            let count = if self.manners.coalesce && self.machine.kind().is_none() {
                 coalescible(rest)
             } else {
                 1
@@ -157,7 +163,12 @@ impl Host {
             if self.manners.send_after_each {
                 self.transmit(now, batches, out);
             }
+            if self.machine.kind().is_some() {
+                // V11: a program whose accepting thread waits takes each stream as it comes.
+                self.act(now, over)?;
+            }
         }
+        Ok(())
     }
 
     fn serve_timers(&mut self, now: Time) {

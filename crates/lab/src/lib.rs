@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod against;
 mod app;
 mod bounds;
 mod check;
@@ -47,5 +48,5 @@ pub use plan::{
 };
 pub use report::{Failure, Report, Rule, Violation};
 pub use scenario::memory_bound;
-pub use seeds::{Summary, run_seed, run_seeds};
+pub use seeds::{Summary, run_seed, run_seed_against, run_seeds, run_seeds_against};
 pub use world::{run, run_logged};

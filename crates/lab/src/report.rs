@@ -1,6 +1,7 @@
 //! What came of a run.
 
 use crate::app::StreamOutcome;
+use crate::peers::Kind;
 use crate::plan::{SECOND, Time};
 use gapless_link::Counters;
 use std::fmt::{self, Display, Formatter};
@@ -59,6 +60,8 @@ pub struct Report {
     pub lasted: Time,
     /// When the last stream was over, if all came to be.
     pub streams_over: Option<Time>,
+    /// The connection ended in an error that could not be helped: V18 left our side nothing to send, and a model nothing to say.
+    pub given_up: bool,
     /// The longest time in the calm in which nothing happened while something was left to do.
     pub longest_wait: Time,
     /// Steps of the simulation: wakes of a host.
@@ -78,6 +81,8 @@ pub struct Failure {
     pub seed: u64,
     /// It is one of the hostile side's.
     pub hostile: bool,
+    /// Whom it was run against, if not our own kind.
+    pub against: Option<Kind>,
     /// What it broke.
     pub violation: Violation,
 }
@@ -125,12 +130,14 @@ impl Display for Failure {
         let Self {
             seed,
             hostile,
+            against,
             violation,
         } = self;
-        let hostile = if *hostile { " --hostile" } else { "" };
+        let hostile = if *hostile { "--hostile " } else { "" };
+        let against = against.map_or(String::new(), |kind| format!("--against {kind} "));
         write!(
             f,
-            "seed {seed}: {violation}\n    replay: cargo xtask lab{hostile} --seed {seed} --log"
+            "seed {seed}: {violation}\n    replay: cargo xtask lab {hostile}{against}--seed {seed} --log"
         )
     }
 }

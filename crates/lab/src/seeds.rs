@@ -1,5 +1,6 @@
 //! Many seeds at once.
 
+use crate::peers::Kind;
 use crate::plan::{Scenario, Time};
 use crate::report::{Failure, Report, Rule, Violation};
 use crate::world::run;
@@ -15,6 +16,8 @@ pub struct Summary {
     pub seeds: u64,
     /// Those that broke a rule, lowest first.
     pub failures: Vec<Failure>,
+    /// Those that ended in an error which could not be helped.
+    pub given_up: u64,
     /// Virtual time of all runs.
     pub lasted: Time,
     /// Wakes of all hosts.
@@ -29,9 +32,22 @@ pub struct Summary {
 
 /// Runs the seeds on as many threads as there are processors, and calls `progress` with each that is done.
 pub fn run_seeds(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Summary {
+    run_all(seeds, progress, run_seed)
+}
+
+/// As [`run_seeds`], with a model of that kind at one end.
+pub fn run_seeds_against(kind: Kind, seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Summary {
+    run_all(seeds, progress, |seed| run_seed_against(kind, seed))
+}
+
+fn run_all(
+    seeds: Range<u64>,
+    progress: impl Fn(u64) + Sync,
+    run_one: impl Fn(u64) -> Result<Report, Failure> + Sync,
+) -> Summary {
     let mut summary = Summary::default();
     let one = |seed| {
-        let result = run_seed(seed);
+        let result = run_one(seed);
         progress(seed);
         result
     };
@@ -74,10 +90,26 @@ pub(crate) fn spread<R>(
 /// # Errors
 /// The first rule that was broken. A panic is one.
 pub fn run_seed(seed: u64) -> Result<Report, Failure> {
+    run_scenario(seed, None, || Scenario::from_seed(seed))
+}
+
+/// Runs one seed with a model of that kind at one end.
+///
+/// # Errors
+/// The first rule that was broken. A panic is one.
+pub fn run_seed_against(kind: Kind, seed: u64) -> Result<Report, Failure> {
+    run_scenario(seed, Some(kind), || Scenario::against(kind, seed))
+}
+
+fn run_scenario(
+    seed: u64,
+    against: Option<Kind>,
+    scenario: impl Fn() -> Scenario,
+) -> Result<Report, Failure> {
     let whole = || {
-        let scenario = Scenario::from_seed(seed);
+        let scenario = scenario();
         let report = run(&scenario)?;
-        if seed.is_multiple_of(POLLED_TWICE_EVERY) && scenario.ends_well() {
+        if against.is_none() && seed.is_multiple_of(POLLED_TWICE_EVERY) && scenario.ends_well() {
             let other = run(&scenario.with_other_manners())?;
             compare(&scenario, &report, &other)?;
         }
@@ -94,6 +126,7 @@ pub fn run_seed(seed: u64) -> Result<Report, Failure> {
     result.map_err(|violation| Failure {
         seed,
         hostile: false,
+        against,
         violation,
     })
 }
@@ -134,6 +167,7 @@ impl Summary {
                 return;
             }
         };
+        self.given_up += u64::from(report.given_up);
         self.lasted += report.lasted;
         self.steps += report.steps;
         for link in &report.links {

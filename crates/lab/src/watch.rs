@@ -1,6 +1,7 @@
 //! An observer on the wire. It reads every packet that the engines send and holds it to what the sender may say, knowing nothing
 //! of the engines' insides.
 
+mod foreign;
 mod ordered;
 
 use crate::plan::Scenario;
@@ -44,6 +45,9 @@ struct Side {
     paths: HashMap<SocketAddr, PathWatch>,
     /// The challenges it sent, by nonce, and where to.
     challenges: HashMap<u64, SocketAddr>,
+    /// By the other side's ID of the stream: its own ID, and limits that came before that was known.
+    names: HashMap<u32, u32>,
+    early_limits: HashMap<u32, u64>,
 }
 
 #[derive(Default)]
@@ -80,6 +84,8 @@ impl Watch {
                 streams: HashMap::new(),
                 paths: HashMap::new(),
                 challenges: HashMap::new(),
+                names: HashMap::new(),
+                early_limits: HashMap::new(),
             }
         };
         Self {
@@ -103,15 +109,16 @@ impl Watch {
         };
         self.check_header(host, &packet, datagram.len())?;
         self.check_amplification(host, to, datagram.len())?;
+        let (own, other) = (
+            packet.header().source_stream,
+            packet.header().destination_stream,
+        );
+        self.hear_name(host, own, other);
         match Version::from_wire(packet.header().version) {
             Some(Version::V2) => self.check_ordered(host, &packet)?,
             _ => self.check_number(host, &packet)?,
         }
         for frame in packet.frames() {
-            let (own, other) = (
-                packet.header().source_stream,
-                packet.header().destination_stream,
-            );
             match frame {
                 Frame::Stream(stream) => self.check_stream(host, own, &stream)?,
                 Frame::Ack(ack) => self.check_ack(host, &ack)?,

@@ -44,6 +44,7 @@ struct World<'a, 'b> {
     over: Vec<bool>,
     streams_over: Option<Time>,
     stage: Stage,
+    given_up: bool,
     last_progress: (Time, u64),
     longest_wait: Time,
     steps: u64,
@@ -88,6 +89,7 @@ impl<'a, 'b> World<'a, 'b> {
             over: vec![false; scenario.streams.len()],
             streams_over: None,
             stage: Stage::Streams,
+            given_up: false,
             last_progress: (0, 0),
             longest_wait: 0,
             steps: 0,
@@ -257,7 +259,9 @@ impl<'a, 'b> World<'a, 'b> {
             ecn,
             ref payload,
         } = *datagram;
-        if !self.scenario.is_poisoned() {
+        if self.hosts[index].machine.kind().is_some() {
+            self.watch.overheard(index, payload);
+        } else if !self.scenario.is_poisoned() {
             let seen = self.watch.sent(index, to, payload);
             seen.map_err(|fault| {
                 let text = describe(payload);
@@ -311,6 +315,15 @@ impl<'a, 'b> World<'a, 'b> {
                 self.stage = Stage::Done;
                 return Ok(());
             }
+            if self.is_out_of_allowance() {
+                // The model may have noticed before; our side has to say that it is over.
+                self.given_up =
+                    matches!(self.hosts[1].app.closed(), Some(CloseReason::IdleTimeout));
+                if self.given_up {
+                    self.stage = Stage::Done;
+                }
+                return Ok(());
+            }
             let detail = format!("the connection ended: {reason:?}{}", self.describe());
             return Err(self.violation(Some(index), (Rule::Delivery, detail)));
         }
@@ -337,7 +350,7 @@ impl<'a, 'b> World<'a, 'b> {
             self.last_progress = (self.now, progress);
         }
         let has_to_go_on = matches!(self.scenario.ending, Ending::Close { .. });
-        if !self.is_calm || !has_to_go_on {
+        if !self.is_calm || !has_to_go_on || self.is_out_of_allowance() {
             return Ok(());
         }
         self.longest_wait = self.longest_wait.max(waited);
@@ -365,9 +378,23 @@ impl<'a, 'b> World<'a, 'b> {
         Err(self.violation(None, (Rule::Progress, detail)))
     }
 
+    /// V18: a model that dialed has nothing more to say, and its address is not proven: our side may send it nothing, not even a
+    /// challenge, until it is idle for too long. That is an end, and is counted.
+    fn is_out_of_allowance(&self) -> bool {
+        self.hosts[0].machine.kind().is_some() && self.watch.may_say_nothing(1)
+    }
+
     fn advance_ending(&mut self, since: Time) -> Result<(), Violation> {
         let all_know = self.hosts.iter().all(|host| {
-            host.vanished || host.app.closed().is_some() || !host.machine.has_connection()
+            // H23: some never notice.
+            let notices = host
+                .machine
+                .kind()
+                .is_none_or(|kind| kind.abilities().notices_silence);
+            host.vanished
+                || host.app.closed().is_some()
+                || !host.machine.has_connection()
+                || !notices
         });
         if all_know {
             self.check_reasons()?;
@@ -404,7 +431,12 @@ impl<'a, 'b> World<'a, 'b> {
             return Ok(());
         }
         let vanishes = matches!(self.scenario.ending, Ending::Vanish { .. });
+        let kinds = self.hosts.iter().map(|host| host.machine.kind());
+        let is_silent = kinds.flatten().any(|kind| !kind.abilities().says_goodbye);
         for (index, host) in self.hosts.iter().enumerate() {
+            if host.machine.kind().is_some() {
+                continue;
+            }
             let fits = match host.app.closed() {
                 None => true,
                 Some(CloseReason::Local { .. }) => self.closed_by == Some(index),
@@ -412,6 +444,7 @@ impl<'a, 'b> World<'a, 'b> {
                 // A CONNECTION_CLOSE can be lost for good while the path is bad, and is not believed from a new address (V6).
                 Some(CloseReason::IdleTimeout | CloseReason::NoAnswer) => {
                     vanishes
+                        || is_silent
                         || (self.closed_by == Some(1 - index)
                             && (self.ended_in_faults || !self.scenario.moves.is_empty()))
                 }
@@ -492,6 +525,7 @@ impl<'a, 'b> World<'a, 'b> {
         Report {
             lasted: self.now,
             streams_over: self.streams_over,
+            given_up: self.given_up,
             longest_wait: self.longest_wait,
             steps: self.steps,
             links: self.links.each_ref().map(|link| *link.counters()),

@@ -111,6 +111,7 @@ pub fn run_hostile_seed(
     result.map_err(|violation| Failure {
         seed,
         hostile: true,
+        against: None,
         violation,
     })
 }

@@ -3,6 +3,7 @@
 //! A model is written from the specifications: what it does wrong, it does because a peer in the field does. The specification's
 //! name of a defect stands where the model has it. Models share no code with the engine, not even the codec.
 
+mod abilities;
 pub mod dart;
 mod go;
 pub mod js;
@@ -11,6 +12,7 @@ mod values;
 mod window;
 pub mod wire;
 
+pub use abilities::Abilities;
 pub use kind::{Kind, foreign};
 
 use gapless_udx::Instant;

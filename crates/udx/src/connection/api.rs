@@ -7,7 +7,7 @@ use gapless_recovery::Instant;
 
 use super::streams::StreamId;
 use super::{Connection, Side};
-use crate::error::{CloseReason, OpenError, ReadError, WriteError};
+use crate::error::{CloseReason, OpenError, ReadError, WriteError, code};
 use crate::stream;
 
 /// Bytes a stream may always have written and unacknowledged, whatever the others have.
@@ -225,7 +225,9 @@ impl Connection {
         stream.read_waiting = false;
         stream.write_waiting = false;
         // UDX 8.4: telling the peer now would take back what this side wrote; see `reap_ending`.
-        stream.drops_rest |= stream.recv.stop();
+        if stream.recv.stop() {
+            stream.drops_rest.get_or_insert(code::NONE);
+        }
         let _ = stream.send.finish();
         self.streams.queue(id.0);
         self.streams.ending.push(id.0);

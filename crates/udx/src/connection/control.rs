@@ -243,15 +243,14 @@ impl Connection {
         let mut room = false;
         while let Some(id) = self.streams.ending.pop() {
             let over = self.streams.get(id).filter(|stream| stream.is_over());
-            if let Some(remote) = over
-                .filter(|s| s.released && s.drops_rest)
-                .map(|s| s.remote)
-            {
+            let dropped = over.filter(|stream| stream.released);
+            let dropped = dropped.and_then(|stream| Some((stream.remote, stream.drops_rest?)));
+            if let Some((remote, code)) = dropped {
                 self.say_ending(Ending {
                     kind: EndKind::Reset,
                     local: id,
                     remote,
-                    code: code::NONE,
+                    code,
                 });
             }
             room |= self.streams.reap(id, by_two);
@@ -306,7 +305,7 @@ impl Connection {
                 let kind = EndKind::Reset;
                 self.say_ending(Ending { kind, ..ending });
             } else {
-                stream.drops_rest = true;
+                stream.drops_rest = Some(ending.code);
             }
         }
     }

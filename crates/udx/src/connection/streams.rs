@@ -79,8 +79,8 @@ pub(crate) struct Stream {
     pub(crate) write_waiting: bool,
     /// The application is done with it.
     pub(crate) released: bool,
-    /// What the peer still sends is dropped, and it was not told.
-    pub(crate) drops_rest: bool,
+    /// What the peer still sends is dropped, and it was not told: with this code it will be.
+    pub(crate) drops_rest: Option<u32>,
 }
 
 impl Stream {
@@ -315,7 +315,7 @@ impl Streams {
             read_waiting: false,
             write_waiting: false,
             released: false,
-            drops_rest: false,
+            drops_rest: None,
         }
     }
 

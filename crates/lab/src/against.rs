@@ -1,0 +1,111 @@
+//! Scenarios with a model of another implementation at one end: those of the seeds, cut to what that peer can do.
+
+use crate::bounds;
+use crate::peers::{Abilities, Kind};
+use crate::plan::{Ending, Manners, SECOND, Scenario, Start, StreamPlan, WriteEnd};
+use gapless_link::{Profile, Queue, Share};
+use gapless_udx::{Version, VersionChoice};
+
+impl Scenario {
+    /// The scenario of a seed with a peer of that kind: it dials in every second one. Half of the paths lose packets.
+    pub fn against(kind: Kind, seed: u64) -> Self {
+        let model = usize::from(seed.is_multiple_of(2));
+        let mut scenario = Self::from_seed(seed);
+        scenario.fit(kind, model);
+        scenario
+    }
+
+    fn fit(&mut self, kind: Kind, model: usize) {
+        let can = kind.abilities();
+        let for_moves = self.patience - bounds::patience(&self.calm, &self.streams, 1);
+        let is_lossy = can.repairs_losses && !(self.seed / 2).is_multiple_of(2);
+        for profile in self.faults.iter_mut().chain(&mut self.calm) {
+            fit_path(profile, can, is_lossy);
+        }
+        if !can.survives_moves[model] {
+            self.moves.clear();
+        }
+        self.fit_streams(can, model, is_lossy);
+        let knows_version = kind.version() == 3 && self.seed.is_multiple_of(3);
+        let choice = if knows_version {
+            VersionChoice::Only(Version::V3)
+        } else {
+            VersionChoice::Discover
+        };
+        for host in &mut self.hosts {
+            // Peers begin at 0, and compare plain numbers (UDX 3, UDX2 3).
+            host.config.connection.first_number = 0;
+            host.config.connection.first_position = 0;
+            host.config.connection.version = choice;
+            host.config.accept_versions = vec![Version::V3, Version::V2];
+        }
+        self.hosts[model].model = Some(kind);
+        // It is called as it wants to be: what a peer makes of bad manners is not what is asked here.
+        self.hosts[model].manners = Manners::GOOD;
+        if let Ending::Abort { host, .. } = &mut self.ending
+            && (is_lossy || !can.says_goodbye)
+        {
+            // V3: a peer that closed and whose goodbye is lost is revived by our next SYN, and then answers for a connection of which
+            // it knows nothing.
+            *host = 1 - model;
+        }
+        let slower = if kind.version() == 2 { 4 } else { 2 };
+        let for_moves = if self.moves.is_empty() { 0 } else { for_moves };
+        self.patience =
+            bounds::patience(&self.calm, &self.streams, 1) + can.patience * SECOND + for_moves;
+        self.finish_within =
+            self.patience + slower * bounds::transfer(&self.calm, &self.streams, &self.hosts);
+    }
+
+    fn fit_streams(&mut self, can: Abilities, model: usize, is_lossy: bool) {
+        self.streams
+            .truncate(can.streams_for_life.min(MOST_STREAMS));
+        let at_once = can.streams_at_once;
+        for index in 0..self.streams.len() {
+            if let Some(before) = index.checked_sub(at_once) {
+                self.streams[index].start = Start::After(before);
+            }
+            let plan = &mut self.streams[index];
+            if is_lossy && !can.repeats_resets {
+                without_stop(plan, [true; 2]);
+                plan.there.write.end = WriteEnd::Finish;
+                plan.back.write.end = WriteEnd::Finish;
+            }
+            // A model's application cannot stop one direction.
+            let reads_there = 1 - plan.opener;
+            without_stop(plan, [reads_there == model, reads_there != model]);
+        }
+    }
+}
+
+fn fit_path(profile: &mut Profile, can: Abilities, is_lossy: bool) {
+    let least = can.datagram + HEADERS;
+    profile.mtu = profile.mtu.filter(|&mtu| mtu >= least);
+    profile.checksum = true;
+    if !is_lossy {
+        profile.loss = Share::NONE;
+        profile.burst = None;
+        profile.corrupt = Share::NONE;
+        profile.truncate = Share::NONE;
+        profile.queue = Some(Queue::Bytes(AMPLE_QUEUE));
+        profile.blackouts.clear();
+    }
+}
+
+fn without_stop(plan: &mut StreamPlan, directions: [bool; 2]) {
+    for (direction, without) in [&mut plan.there, &mut plan.back]
+        .into_iter()
+        .zip(directions)
+    {
+        if without {
+            direction.read.stop = None;
+        }
+    }
+}
+
+/// Holds all that a scenario carries.
+const AMPLE_QUEUE: u64 = 1 << 20;
+/// Of IPv4 and UDP.
+const HEADERS: u16 = 28;
+/// More than a peer lets wait takes only time.
+const MOST_STREAMS: usize = 150;

@@ -1,0 +1,95 @@
+//! What each implementation can do at all. A scenario asks no more of it; what is asked is checked as strictly as with our own kind.
+
+use super::Kind;
+use super::dart::Release;
+
+/// What may be expected of a peer by its known defects. Each `false` and each bound names the defect that makes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Abilities {
+    /// Streams that can be underway at one time.
+    pub streams_at_once: usize,
+    /// Streams in the life of a connection.
+    pub streams_for_life: usize,
+    /// What the path has to carry: bytes of the largest datagram that it sends, without headers. None ever becomes smaller (V10).
+    pub datagram: u16,
+    /// Its address, when it dials, may change; ours may, when we dial it.
+    pub survives_moves: [bool; 2],
+    /// A reset reaches both sides also where packets are lost.
+    pub repeats_resets: bool,
+    /// What it sends arrives whatever is lost.
+    pub repairs_losses: bool,
+    /// The other side is told when it closes the connection.
+    pub says_goodbye: bool,
+    /// It notices by itself that the other side is gone.
+    pub notices_silence: bool,
+    /// Seconds that its next attempt may be away after a bad time.
+    pub patience: u64,
+}
+
+impl Kind {
+    /// What it can.
+    pub fn abilities(self) -> Abilities {
+        match self {
+            Self::GoV2Early => Abilities {
+                // UDX2 7, H11: a stream whose packets are not all in a row stalls for ever.
+                streams_at_once: 1,
+                // UDX2 8: waits grow to 30 s.
+                patience: 31,
+                notices_silence: false,
+                datagram: 1410,
+                ..GO
+            },
+            Self::GoV2Late => Abilities {
+                patience: 31,
+                notices_silence: false,
+                datagram: 1410,
+                ..GO
+            },
+            Self::GoV3Old | Self::GoV3 => GO,
+            Self::Dart(release) => dart(release),
+            Self::Js => Abilities {
+                // UDX 11: it follows. Its own keep-alive is an option.
+                survives_moves: [false, true],
+                ..GO
+            },
+        }
+    }
+}
+
+fn dart(release: Release) -> Abilities {
+    let is_v2 = Kind::Dart(release).version() == 2;
+    Abilities {
+        // UDX2 1: numbers per stream.
+        streams_for_life: if release == Release::V200 {
+            1
+        } else {
+            usize::MAX
+        },
+        streams_at_once: 100,
+        datagram: if is_v2 { 1422 } else { 1430 },
+        survives_moves: [true, true],
+        repeats_resets: false,
+        // UDX 5: each loss of what it sends slows a Dart of version 3 down, until it sends a fragment every 30 s.
+        repairs_losses: is_v2,
+        // D15.
+        says_goodbye: false,
+        notices_silence: !is_v2,
+        patience: 31,
+    }
+}
+
+const GO: Abilities = Abilities {
+    streams_at_once: 100,
+    // UDX 8.5, D19: our MAX_STREAMS lifts the 100 for life.
+    streams_for_life: usize::MAX,
+    datagram: 1418,
+    // D17: it never follows to another address, and on a connection where nothing happens it says nothing by which it could be
+    // found at its own new one.
+    survives_moves: [false, false],
+    // UDX 8.4: once.
+    repeats_resets: false,
+    repairs_losses: true,
+    says_goodbye: true,
+    notices_silence: true,
+    patience: 0,
+};
