@@ -105,12 +105,7 @@ fn wire_encode_ack(
 }
 
 #[unsafe(no_mangle)]
-fn wire_encode_stream(
-    buffer: &mut [u8],
-    version: Version,
-    stream: &Stream<'_>,
-    len: u16,
-) -> bool {
+fn wire_encode_stream(buffer: &mut [u8], version: Version, stream: &Stream<'_>, len: u16) -> bool {
     let mut encoder = Encoder::new(buffer, version);
     let room = encoder.stream_header(stream.syn, stream.fin, stream.offset, len);
     room.map(|room| room.fill(0)).is_ok()
