@@ -54,9 +54,14 @@ type answer map[string]any
 
 func ready(node host.Host) answer {
 	listening := node.Network().ListenAddresses()
+	announced := []string{}
+	for _, address := range node.Addrs() {
+		announced = append(announced, address.String())
+	}
 	return answer{
 		"peer":      node.ID().String(),
 		"address":   listening[0].String(),
+		"announced": announced,
 		"transport": transportName,
 		"version":   libraryVersion(),
 	}

@@ -206,16 +206,16 @@ func measure(ctx context.Context, node host.Host, other peer.ID, upload, downloa
 // Serves a stream that one of both sides resets.
 func (r *resets) serve(stream network.Stream) {
 	var who [1]byte
-	if _, err := io.ReadFull(stream, who[:]); err != nil {
-		stream.Reset()
-		return
-	}
-	if who[0] == serverEnds {
+	_, err := io.ReadFull(stream, who[:])
+	if err == nil && who[0] == serverEnds {
 		io.CopyN(io.Discard, stream, beforeReset)
 		stream.Reset()
 		return
 	}
-	_, err := io.Copy(io.Discard, stream)
+	// A reset also takes what came before it and was not read yet.
+	if err == nil {
+		_, err = io.Copy(io.Discard, stream)
+	}
 	r.seen <- errors.Is(err, network.ErrReset)
 	stream.Reset()
 }

@@ -101,7 +101,7 @@ impl Link {
         }
     }
 
-    fn profile(self, seed: u64) -> Profile {
+    pub(crate) fn profile(self, seed: u64) -> Profile {
         let percent = Share::from_percent;
         let clean = Profile {
             seed,

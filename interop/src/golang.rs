@@ -56,7 +56,7 @@ fn relocate(source: &Path, modfile: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(directory: &Path, arguments: &[&str]) -> Result<()> {
+pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("go");
     command.args(arguments).current_dir(directory);
     command.stdin(Stdio::null());
@@ -76,7 +76,7 @@ fn run(directory: &Path, arguments: &[&str]) -> Result<()> {
 }
 
 /// Where this program itself was built to.
-fn target_directory() -> Result<PathBuf> {
+pub(crate) fn target_directory() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let directory = program.parent().context("a program lies in a directory")?;
     Ok(directory.to_path_buf())

@@ -7,6 +7,7 @@ mod cell;
 mod child;
 mod golang;
 mod kind;
+mod libp2p;
 mod model;
 mod overview;
 mod own;

@@ -1,6 +1,7 @@
 //! The table on one page: a row for each peer and version, a column for each scenario, and a few speeds.
 
 use crate::cell::{Cell, Link, Verdict};
+use crate::libp2p;
 use crate::plan::Scenario;
 use crate::table::{Notes, Results, rate, same_table};
 use std::fmt::Write;
@@ -50,6 +51,7 @@ pub(crate) fn overview(results: &Results) -> String {
         let _ = writeln!(text, "\n{peer}, skipped: {reason}");
     }
     speeds(results, &mut text);
+    text.extend(results.libp2p.iter().map(libp2p::Found::markdown));
     text
 }
 
@@ -186,6 +188,7 @@ mod tests {
                 ),
             ],
             skipped: vec![("other".to_owned(), "nowhere to be had".to_owned())],
+            libp2p: None,
         };
         let text = overview(&results);
         for line in [
@@ -213,6 +216,7 @@ mod tests {
                 judged(Scenario::Bulk, Link::Bad, Verdict::Fail("stuck".to_owned())),
             ],
             skipped: Vec::new(),
+            libp2p: None,
         };
         let text = results.markdown();
         let row = "| 64mib | ours dials, to the peer | pass 64.0 MB/s | **FAIL** [1] |";

@@ -4,6 +4,7 @@ use crate::cell::{Cell, Direction, Link, Settings, Verdict};
 use crate::child::Program;
 use crate::golang;
 use crate::kind::Kind;
+use crate::libp2p;
 use crate::overview;
 use crate::plan::{Choice, Scenario};
 use crate::table::{self, Results};
@@ -66,6 +67,9 @@ pub(crate) struct Options {
     /// Seconds that an idle connection is left alone. Peers of version 3 give up after 30
     #[arg(long, default_value_t = 33, value_name = "SECONDS")]
     idle: u64,
+    /// go-libp2p: two idle minutes and dead peers with the usual timeouts, instead of shortened ones
+    #[arg(long)]
+    long: bool,
 }
 
 /// Cells that mostly wait, at once.
@@ -80,10 +84,22 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         return Ok(true);
     }
     let mut results = Results::default();
-    let programs = prepare(&peers, &mut results)?;
+    let programs = match options.only_libp2p() {
+        true => Programs::new(),
+        false => prepare(&peers, &mut results)?,
+    };
     let cells = cells.into_iter();
     let cells = cells.filter(|cell| programs.iter().any(|(kind, _)| *kind == cell.peer));
     results.cells = run_all(options, cells.collect(), &programs);
+    if let Some(wanted) = options.libp2p() {
+        match libp2p::run(&wanted) {
+            Ok(found) => {
+                results.skipped.extend(found.skipped());
+                results.libp2p = Some(found);
+            }
+            Err(error) => results.skip(libp2p::NAME, &error),
+        }
+    }
     let table = if options.json {
         results.json()
     } else if options.overview {
@@ -105,7 +121,42 @@ impl Options {
         let known = |name: &String| {
             Kind::by_name(name).with_context(|| format!("no peer is called {name:?}: see --list"))
         };
-        self.peer.iter().map(known).collect()
+        let names = self.peer.iter().filter(|name| *name != libp2p::NAME);
+        names.map(known).collect()
+    }
+
+    fn only_libp2p(&self) -> bool {
+        !self.peer.is_empty() && self.peer.iter().all(|name| name == libp2p::NAME)
+    }
+
+    /// What to do with go-libp2p, whose scenarios are others.
+    fn libp2p(&self) -> Option<libp2p::Options> {
+        let wanted = match self.peer.is_empty() {
+            true => self.scenario.is_empty(),
+            false => self.peer.iter().any(|name| name == libp2p::NAME),
+        };
+        let or = |chosen: &[Link], default: &[Link]| match chosen {
+            [] => default.to_vec(),
+            chosen => chosen.to_vec(),
+        };
+        let (links, versions) = match self.quick {
+            true => (or(&self.link, &[Link::Bad]), vec![Choice::V3, Choice::V2]),
+            false => (
+                or(&self.link, &[Link::Clean, Link::Loss1, Link::Bad]),
+                vec![Choice::V3, Choice::V2, Choice::Discover],
+            ),
+        };
+        let versions = match &self.version[..] {
+            [] => versions,
+            chosen => chosen.to_vec(),
+        };
+        wanted.then_some(libp2p::Options {
+            links,
+            versions,
+            quick: self.quick,
+            long: self.long,
+            seed: self.seed,
+        })
     }
 
     /// The cells of one peer, in the order of the table.
@@ -194,6 +245,10 @@ fn list(peers: &[Kind], cells: &[Cell]) {
         let versions: Vec<&str> = versions(*peer).into_iter().map(Choice::name).collect();
         println!("  {:<20} version {}", peer.name(), versions.join(", "));
     }
+    println!(
+        "  {:<20} version 3, 2, discover, with scenarios of its own",
+        libp2p::NAME
+    );
     println!("scenarios:");
     for scenario in Scenario::ALL {
         let count = cells

@@ -1,6 +1,7 @@
 //! What was found, as a table for people, for documents, and for programs.
 
 use crate::cell::{Cell, Direction, Link, Verdict};
+use crate::libp2p;
 use serde_json::json;
 use std::fmt::Write;
 
@@ -10,12 +11,19 @@ pub(crate) struct Results {
     pub(crate) cells: Vec<(Cell, Verdict)>,
     /// Peers that were asked for and did not run, with the reason.
     pub(crate) skipped: Vec<(String, String)>,
+    /// What go-libp2p and our Swarm did with each other.
+    pub(crate) libp2p: Option<libp2p::Found>,
 }
 
 impl Results {
     pub(crate) fn failures(&self) -> usize {
         let failed = |(_, verdict): &&(Cell, Verdict)| matches!(verdict, Verdict::Fail(_));
-        self.cells.iter().filter(failed).count()
+        let above = self.libp2p.as_ref().map_or(0, libp2p::Found::failures);
+        self.cells.iter().filter(failed).count() + above
+    }
+
+    pub(crate) fn skip(&mut self, peer: &str, reason: &anyhow::Error) {
+        self.skipped.push((peer.to_owned(), format!("{reason:#}")));
     }
 
     /// One line that says it all.
@@ -24,7 +32,9 @@ impl Results {
         let impossible =
             |(_, verdict): &&(Cell, Verdict)| matches!(verdict, Verdict::NotPossible(_));
         let impossible = self.cells.iter().filter(impossible).count();
-        let passed = self.cells.len() - failed - impossible;
+        let above = self.libp2p.as_ref();
+        let rows = self.cells.len() + above.map_or(0, |found| found.passed() + found.failures());
+        let passed = rows - failed - impossible;
         let mut line = format!(
             "{passed} passed, {failed} failed, {impossible} not possible for the peer, {} peers skipped",
             self.skipped.len()
@@ -66,6 +76,7 @@ impl Results {
             }
             let _ = writeln!(text, "{line}");
         }
+        text.extend(self.libp2p.iter().map(libp2p::Found::json));
         for (peer, reason) in &self.skipped {
             let line = json!({ "peer": peer, "verdict": "skipped", "reason": reason });
             let _ = writeln!(text, "{line}");
@@ -89,6 +100,7 @@ impl Results {
                 self.row(&mut text, first, &links, &mut notes);
             }
         }
+        text.extend(self.libp2p.iter().map(libp2p::Found::markdown));
         for (peer, reason) in &self.skipped {
             let _ = writeln!(text, "\n#### {peer}\n\nskipped: {reason}");
         }
