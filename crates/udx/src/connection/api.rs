@@ -246,7 +246,9 @@ impl Connection {
         self.clock.now = self.clock.now.max(now);
         if self.closed.is_none() && self.clock.pinged.is_none() {
             self.clock.pinged = Some(self.clock.now);
-            self.path.ask(self.clock.now);
+            if self.may_ask() {
+                self.path.ask(self.clock.now);
+            }
         }
     }
 

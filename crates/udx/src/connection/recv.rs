@@ -304,6 +304,7 @@ impl Connection {
         delay: core::time::Duration,
         ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
     ) {
+        let could_ask = self.may_ask();
         let (streams, counts) = (&mut self.streams, &mut self.counts);
         let (events, announced) = (&mut self.events, &mut self.owed.announced);
         // All streams' packets that went out before the first acknowledgement carried the announcement.
@@ -318,6 +319,9 @@ impl Connection {
         let now = self.clock.now;
         match self.recovery.on_ack(now, largest, delay, ranges, acked) {
             Ok(_) => {
+                if !could_ask && self.may_ask() && self.clock.pinged.is_some() {
+                    self.path.ask(now);
+                }
                 self.reap_ending();
                 self.drain_recovery_events();
             }

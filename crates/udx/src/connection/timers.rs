@@ -71,7 +71,9 @@ impl Connection {
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
             // D7: a challenge is what every peer answers; and it is repeated until then.
             self.clock.keep_alive_asked = Some(now);
-            self.path.ask(now);
+            if self.may_ask() {
+                self.path.ask(now);
+            }
         }
     }
 

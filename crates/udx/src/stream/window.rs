@@ -253,7 +253,8 @@ impl ReceiveWindow {
 
     /// Keeps the lowest ones: there a sender stands first.
     fn remember(&mut self, former: u64) {
-        if former < self.highest {
+        // UDX2 9.1: what went beyond its limit stands there none the less.
+        if former.saturating_add(self.overshoot()) < self.highest {
             return;
         }
         if let Some(free) = self.former.iter_mut().find(|slot| **slot == 0) {

@@ -67,6 +67,13 @@ impl Connection {
         stream.is_none_or(|stream| stream.send.is_finished())
     }
 
+    /// Whether a question of ours may go out. UDX2 H2: a Dart of 2.0.1 takes any packet under the number that it waits for, and it
+    /// knows the connection from the first packet in another version on. A question under 0 that comes before the opening packet
+    /// would be taken for that packet.
+    pub(in super::super) fn may_ask(&self) -> bool {
+        self.v2.is_none() || self.side == Side::Acceptor || self.owed.announced
+    }
+
     /// UDX2 H2: Go acknowledges number 0 for every packet without a number that names a stream. So there is none before our
     /// number 0 is acknowledged.
     pub(in super::super) fn may_name_streams(&self) -> bool {

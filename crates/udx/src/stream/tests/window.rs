@@ -171,6 +171,25 @@ fn says_a_limit_again_that_may_be_lost() {
     assert_eq!((said, now), (7, 31_750));
 }
 
+/// UDX2 9.1, H14: Go goes beyond its limit by a packet, then stops there and never asks. The next limit may be lost like any other.
+#[test]
+fn says_a_limit_again_to_one_who_went_beyond_the_last() {
+    let mut budget = plenty();
+    let mut window = ReceiveWindow::new(&WindowConfig::default());
+    window.suit(true, MIB);
+    window.on_data(ms(0), 66_000);
+    window.open(ms(0), 66_000, &mut budget);
+    let limit = window.take_update().unwrap();
+    for at in [100, 300, 700, 1500, 2500, 3500] {
+        assert_eq!(window.next_deadline(), Some(ms(at)));
+        assert!(window.on_timeout(ms(at)));
+        assert_eq!(window.take_update(), Some(limit));
+    }
+    // What lies further beyond than a packet proves that it was heard.
+    window.on_data(ms(3600), 65_536 + 2_049);
+    assert_eq!(window.next_deadline(), None);
+}
+
 /// A sender with credit, or one that proved to have heard, is left in peace.
 #[test]
 fn does_not_repeat_what_was_heard() {
