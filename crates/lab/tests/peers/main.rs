@@ -4,6 +4,7 @@ mod dart;
 mod forms;
 mod js;
 mod never_silent;
+mod seeds;
 mod table;
 mod vectors;
 mod wedges;

@@ -181,6 +181,22 @@ fn u3_our_control_packets_skip_nothing() {
     });
 }
 
+/// U3, the same at the very start: our ping must not be taken for the opening packet that is lost.
+#[test]
+fn u3_our_ping_waits_for_the_opening_packet() {
+    let mut talks = [talk(100_000), talk(100_000)];
+    talks[0].pings = [5, 15, 40, 200].map(Duration::from_millis).to_vec();
+    assert_delivers(Release::V201, talks, WITH_SKIPS, |peer| {
+        let mut is_lost = false;
+        Box::new(move |_, side, datagram| {
+            let is_syn = |packet: Packet| packet.frames.contains(&Frame::syn());
+            let loses = side != peer && !is_lost && read(datagram).is_some_and(is_syn);
+            is_lost |= loses;
+            (!loses).then_some(Duration::ZERO)
+        })
+    });
+}
+
 /// U4: the peer's ping call burns a number in the middle of its data.
 #[test]
 fn u4_burnt_by_pings() {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use gapless_lab::peers::{self, Foreign, Kind, ReceiveOrder, foreign};
 use gapless_link::{Link, Profile};
 use gapless_udx::{
-    ConnectionConfig, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError, Received,
-    StreamId, Version, VersionChoice, WriteError,
+    BlockedOn, ConnectionConfig, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError,
+    Received, StreamId, Version, VersionChoice, WriteError,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -100,6 +100,18 @@ impl End {
                 peer, connection, ..
             } => connection.and_then(|connection| peer.receive_order(connection)),
             Self::Ours { .. } => None,
+        }
+    }
+
+    /// What our engine says that it waits for.
+    pub(crate) fn blocked_on(&self, now: Instant) -> Option<BlockedOn> {
+        match self {
+            Self::Ours {
+                endpoint,
+                connection: Some(connection),
+                ..
+            } => Some(endpoint.connection(*connection)?.blocked_on(now)),
+            _ => None,
         }
     }
 
@@ -338,6 +350,12 @@ impl<'a> Table<'a> {
     ) -> Self {
         self.meddler = Some(Box::new(meddler));
         self
+    }
+
+    pub(crate) fn set_profile(&mut self, profile: &Profile) {
+        for link in &mut self.links {
+            link.set_profile(profile);
+        }
     }
 
     /// Runs until both sides know how it ended, or for so long. True if they know.
