@@ -28,6 +28,8 @@ pub(super) struct Outcome {
     pub(super) refused: bool,
     /// The packet has a number that means something (UDX 3).
     pub(super) numbered: bool,
+    /// A challenge in it is answered already.
+    answered: bool,
 }
 
 impl Connection {
@@ -44,10 +46,15 @@ impl Connection {
         }
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.clock.now = now;
-        self.clock.heard = now;
-        self.clock.keep_alive_asked = None;
         self.counts.on_received(bytes);
         self.path.on_datagram(now, from, bytes);
+        let proven = self.path.may_obey(from);
+        if proven {
+            // UDX 7.5 says any packet. But a packet that was recorded and is sent again from elsewhere would keep a
+            // connection alive whose peer is gone (V6).
+            self.clock.heard = now;
+            self.clock.keep_alive_asked = None;
+        }
         let first_from_peer = self.counts.datagrams_received == 1;
         if self.side == Side::Acceptor {
             self.note_opening(packet, first_from_peer);
@@ -67,7 +74,10 @@ impl Connection {
         }
         self.note_number(packet, &outcome);
         self.recognise();
-        if self.v2.is_some() {
+        // V6: whoever sends recorded packets again from elsewhere does not make this side send to the peer.
+        let recorded = !proven && self.acks.contains(number);
+        outcome.refused |= recorded;
+        if self.v2.is_some() && !recorded {
             self.on_numbered(packet, number, &mut outcome);
             self.answer_syn();
             if self.closed.is_some() {
@@ -100,7 +110,12 @@ impl Connection {
             Frame::Ordered(_) => {}
             Frame::Ping => self.on_ping(header, number, outcome),
             Frame::Stream(frame) => self.on_stream(header, &frame, outcome),
-            Frame::PathChallenge { nonce } => self.on_challenge(from, nonce),
+            Frame::PathChallenge { nonce } => {
+                // V18: one answer for each packet is never much more than the packet was.
+                if proven || !core::mem::replace(&mut outcome.answered, true) {
+                    self.on_challenge(from, nonce);
+                }
+            }
             Frame::PathResponse { nonce } => self.on_response(from, nonce),
             Frame::WindowUpdate { limit } => {
                 if let Found::Live(id) = self.find(header) {
@@ -112,6 +127,11 @@ impl Connection {
             }
             Frame::MaxData { limit } => self.on_max_data(limit),
             Frame::MaxStreams { count } => self.on_max_streams(count),
+            // What asks for nothing but an answer to the peer's address is not asked from another one (V6). A peer that moved asks again.
+            Frame::DataBlocked { .. }
+            | Frame::StreamDataBlocked { .. }
+            | Frame::NewConnectionId { .. }
+                if !proven => {}
             // D11: MAX_DATA is repeated to whoever says that it binds.
             Frame::DataBlocked { .. } => self.owed.announcement = true,
             Frame::StreamDataBlocked { .. } => self.on_stream_blocked(header),
@@ -374,7 +394,18 @@ impl Connection {
             .responses
             .iter()
             .any(|waiting| *waiting == (from, nonce));
-        if !known && self.owed.responses.len() < MAX_RESPONSES {
+        if known {
+            return;
+        }
+        let remote = self.path.remote();
+        if self.owed.responses.len() >= MAX_RESPONSES
+            && from == remote
+            && let Some(other) = self.owed.responses.iter().position(|(to, _)| *to != remote)
+        {
+            // The peer's is not kept out by those of others (V6).
+            self.owed.responses.remove(other);
+        }
+        if self.owed.responses.len() < MAX_RESPONSES {
             self.owed.responses.push_back((from, nonce));
         }
     }

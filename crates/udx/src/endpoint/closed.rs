@@ -55,6 +55,20 @@ struct Closed {
     renewed: bool,
     /// A challenge that the peer asks, to be answered with the next sending.
     challenge: Option<u64>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// Another address than the peer's that spoke. The peer may have moved, and nobody follows it any more; or somebody sends again what
+/// he recorded. Both are answered, but what is said to the peer where it was is never said there instead (V6).
+#[derive(Debug)]
+struct Elsewhere {
+    to: SocketAddr,
+    /// V18: nothing is known of that address but what came from there.
+    allowance: u64,
+    challenge: Option<u64>,
+    last_answer: Option<Instant>,
+    /// It stands in `asked`.
+    asked: bool,
 }
 
 /// A packet of a connection that is over.
@@ -74,6 +88,8 @@ pub(crate) struct ClosedList {
     /// In order of closing, or of the last look at those whose peer spoke again: for expiry and for the bound.
     order: VecDeque<ConnectionId>,
     due: BTreeSet<(Instant, ConnectionId)>,
+    /// Those that another address is to be answered for, and since when; at most once each.
+    asked: VecDeque<(Instant, ConnectionId)>,
     /// Bytes of reasons kept.
     reasons: usize,
 }
@@ -98,6 +114,7 @@ impl ClosedList {
             expires: now.saturating_add(memory),
             renewed: false,
             challenge: None,
+            elsewhere: None,
         };
         if let Some(at) = next_sending {
             self.due.insert((at, id));
@@ -114,29 +131,27 @@ impl ClosedList {
     /// A packet of a closed connection came. It is answered (D15) unless it says "close" itself:
     /// two closed sides must not answer each other for ever (R12).
     ///
-    /// The answer goes to where the packet came from: the peer may have moved, and nobody follows it any more. If this side is
-    /// the one that moved, the peer asks where it is and believes no CONNECTION_CLOSE before the answer (V6): then that goes first.
+    /// If this side is the one that moved, the peer asks where it is and believes no CONNECTION_CLOSE before the answer (V6): then
+    /// that goes first.
     pub(crate) fn on_packet(&mut self, now: Instant, id: &ConnectionId, packet: Late) {
-        let Late {
-            from,
-            bytes,
-            closes,
-            challenge,
-        } = packet;
         let Some(closed) = self.entries.get_mut(id) else {
             return;
         };
         closed.expires = closed.expires.max(now.saturating_add(MEMORY));
         closed.renewed = true;
-        closed.challenge = challenge.or(closed.challenge);
-        let remains = &mut closed.remains;
-        if remains.remote != from {
-            // V18: nothing is known of that address but what just came from there.
-            remains.remote = from;
-            remains.allowance = 0;
+        if closed.remains.remote != packet.from {
+            if closed.remains.tell.is_some() && !packet.closes && closed.ask_elsewhere(now, packet)
+            {
+                self.asked.push_back((now, *id));
+            }
+            return;
         }
-        remains.allowance = remains.allowance.saturating_add(bytes.saturating_mul(3));
-        if closes {
+        closed.challenge = packet.challenge.or(closed.challenge);
+        let remains = &mut closed.remains;
+        remains.allowance = remains
+            .allowance
+            .saturating_add(packet.bytes.saturating_mul(3));
+        if packet.closes {
             // The peer knows: nothing more needs to be said.
             closed.sendings_left = 0;
             if let Some(at) = closed.next_sending.take() {
@@ -161,6 +176,9 @@ impl ClosedList {
         now: Instant,
         buffer: &mut [u8],
     ) -> Option<(SocketAddr, usize)> {
+        if let Some(answer) = self.answer_elsewhere(now, buffer) {
+            return Some(answer);
+        }
         loop {
             let (at, id) = *self.due.first().filter(|(at, _)| *at <= now)?;
             self.due.remove(&(at, id));
@@ -187,8 +205,32 @@ impl ClosedList {
         }
     }
 
+    fn answer_elsewhere(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        while let Some((_, id)) = self.asked.pop_front() {
+            let Some(closed) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let Some(other) = &mut closed.elsewhere else {
+                continue;
+            };
+            other.asked = false;
+            let written = encode(&closed.remains, other.challenge, buffer);
+            let bytes = written.and_then(|len| u64::try_from(len).ok());
+            let left = bytes.and_then(|bytes| other.allowance.checked_sub(bytes));
+            if let (Some(len), Some(left)) = (written, left) {
+                other.allowance = left;
+                other.challenge = None;
+                other.last_answer = Some(now);
+                return Some((other.to, len));
+            }
+        }
+        None
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        let due = self.due.first().map(|(at, _)| *at);
+        let asked = self.asked.front().map(|(at, _)| *at);
+        due.into_iter().chain(asked).min()
     }
 
     /// Whether the peers of all closed connections were told as often as they are to be.
@@ -228,6 +270,32 @@ impl ClosedList {
             .len()
             .saturating_mul(entry)
             .saturating_add(self.reasons)
+    }
+}
+
+impl Closed {
+    /// True if an answer is to be sent there, and was not before.
+    fn ask_elsewhere(&mut self, now: Instant, packet: Late) -> bool {
+        let other = match self.elsewhere.take() {
+            Some(other) if other.to == packet.from => other,
+            // One at a time. Whoever was asked for stands in the queue, and this one with him.
+            other => Elsewhere {
+                to: packet.from,
+                allowance: 0,
+                challenge: None,
+                last_answer: other.as_ref().and_then(|other| other.last_answer),
+                asked: other.is_some_and(|other| other.asked),
+            },
+        };
+        let other = self.elsewhere.insert(other);
+        other.allowance = other
+            .allowance
+            .saturating_add(packet.bytes.saturating_mul(3));
+        other.challenge = packet.challenge.or(other.challenge);
+        let paused = other
+            .last_answer
+            .is_some_and(|at| now.saturating_duration_since(at) < ANSWER_PAUSE);
+        !paused && !core::mem::replace(&mut other.asked, true)
     }
 }
 
@@ -376,6 +444,27 @@ mod tests {
         assert_eq!(list.poll_transmit(at(100), &mut buffer).unwrap().0, from(2));
         list.on_packet(at(200), &id(1), late(3, 10, false));
         assert_eq!(list.poll_transmit(at(200), &mut buffer), None);
+    }
+
+    // V6
+    #[test]
+    fn recorded_packets_from_elsewhere_do_not_take_the_peers_answers() {
+        let mut list = ClosedList::default();
+        let mut buffer = [0; 200];
+        list.add(at(0), remains(1, Some(7)), 10);
+        let (mut here, mut there) = (0, 0);
+        for ms in 0..1_000 {
+            list.on_packet(at(ms), &id(1), late(9, 1_200, false));
+            if ms % 100 == 50 {
+                list.on_packet(at(ms), &id(1), late(1, 40, false));
+            }
+            while let Some((to, _)) = list.poll_transmit(at(ms), &mut buffer) {
+                here += u32::from(to == from(1));
+                there += u32::from(to == from(9));
+            }
+        }
+        assert_eq!(here, 11, "at once, and each time that the peer spoke");
+        assert_eq!(there, 50, "no more than one in 20 ms");
     }
 
     // V6

@@ -20,6 +20,7 @@ mod hazards_late;
 mod index;
 mod limits;
 mod misbehaved;
+mod outsiders;
 mod path;
 mod peers;
 mod replay;
