@@ -40,7 +40,10 @@ mod watch;
 mod world;
 
 pub use app::{ReadState, StreamOutcome, WriteState};
-pub use hostile::{HostileReport, HostileSummary, Meter, run_hostile_seed, run_hostile_seeds};
+pub use hostile::{
+    HostileReport, HostileSummary, Meter, Outsider, OutsiderReport, run_hostile_seed,
+    run_hostile_seeds, run_outsider,
+};
 pub use log::{Sink, describe};
 pub use plan::{
     DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,

@@ -8,7 +8,7 @@ use gapless_lab::{run_hostile_seed, run_hostile_seeds};
 use std::fmt::Write;
 
 /// Seeds of every test run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 #[test]
 fn no_hostile_seed_breaks_a_rule() {

@@ -11,6 +11,7 @@ mod app;
 mod forge;
 mod ledger;
 mod node;
+mod outsider;
 mod peer;
 mod plan;
 mod read;
@@ -18,6 +19,7 @@ mod seeds;
 mod tricks;
 mod world;
 
+pub use outsider::{Outsider, OutsiderReport, run_outsider};
 pub use seeds::{HostileReport, HostileSummary, run_hostile_seed, run_hostile_seeds};
 
 use crate::plan::Time;
@@ -46,7 +48,7 @@ trait Attacker {
     /// A datagram reached an address that is not an honest side's.
     fn hear(&mut self, now: Time, from: SocketAddr, to: SocketAddr, datagram: &[u8]);
 
-    /// The honest sides exchange a datagram. Only who stands beside the path gets copies.
+    /// A datagram of one honest side reached the other. Only who stands beside the path gets copies.
     fn overhear(&mut self, _now: Time, _from: SocketAddr, _to: SocketAddr, _datagram: &[u8]) {}
 
     /// When it wants to act; `None` if it is through.

@@ -41,6 +41,8 @@ pub(super) struct Outcome {
     /// The most that an address that proved nothing was sent for what came from it, in thousandths.
     pub(super) amplification: u64,
     pub(super) lasted: Time,
+    /// Connections that each came to have.
+    pub(super) connections: [u64; 2],
 }
 
 pub(super) struct World<'a, 'b> {
@@ -133,6 +135,10 @@ impl World<'_, '_> {
             costs: [self.nodes[0].costs, self.nodes[1].costs],
             amplification: self.nodes[0].ledger.worst.max(self.nodes[1].ledger.worst),
             lasted: self.now,
+            connections: self
+                .nodes
+                .each_ref()
+                .map(|node| node.endpoint.stats().connections),
         })
     }
 
@@ -167,7 +173,11 @@ impl World<'_, '_> {
     fn deliver(&mut self) {
         for way in 0..2 {
             while let Some(delivery) = self.links[way].poll(self.now) {
-                let from = delivery.tag.from;
+                let Ways { from, to } = delivery.tag;
+                // Who has a copy has it later than the one it was for.
+                if let Some(attacker) = &mut self.attacker {
+                    attacker.overhear(self.now, from, to, &delivery.payload);
+                }
                 self.nodes[1 - way].arrive(self.now, from, delivery.payload);
             }
         }
@@ -194,9 +204,6 @@ impl World<'_, '_> {
                 format!("{} to {to}  {}", NAMES[index], describe(&payload))
             });
             if to == self.nodes[1 - index].address {
-                if let Some(attacker) = &mut self.attacker {
-                    attacker.overhear(self.now, from, to, &payload);
-                }
                 self.links[index].send(self.now, &payload, Ways { from, to });
             } else {
                 self.hostile_links[1].send(self.now, &payload, Ways { from, to });
