@@ -211,7 +211,7 @@ impl Stream {
     /// Data of version 3 (UDX 9): only a chunk that starts exactly where the delivered bytes end goes on. `Err`: too much ahead.
     pub(super) fn on_data_at(&mut self, offset: u64, data: &[u8]) -> Result<(), ()> {
         let end = offset + data.len() as u64;
-        if end <= self.received || self.remote_closed {
+        if data.is_empty() || end <= self.received || self.remote_closed {
             return Ok(());
         }
         if offset > self.received {

@@ -387,7 +387,7 @@ impl Conn {
             self.incoming.push_back(index);
             index
         });
-        if self.streams[index].on_data(offset, data).is_err() {
+        if !data.is_empty() && self.streams[index].on_data(offset, data).is_err() {
             self.reset(index, FLOW_CONTROL);
         }
         if fin {
