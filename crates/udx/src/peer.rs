@@ -6,6 +6,8 @@
 
 mod v2;
 
+pub(crate) use v2::LATE_GO;
+
 use core::time::Duration;
 
 use crate::connection::Side;

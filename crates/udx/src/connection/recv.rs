@@ -313,6 +313,9 @@ impl Connection {
         // UDX 18.1: Go acknowledges with the stream's IDs swapped.
         let named = self.streams.get(header.destination_stream);
         self.clues.swapped_ack |= named.is_some_and(|stream| stream.opened_by_us);
+        if self.v2.is_some() {
+            self.note_ack_of_first(ack);
+        }
         let largest = ack.largest.expand(self.recovery.next_number());
         let delay = core::time::Duration::from_millis(u64::from(ack.delay_ms));
         self.on_acked_ranges(largest, delay, ack.ranges(largest));
@@ -375,6 +378,7 @@ impl Connection {
     fn on_stream_blocked(&mut self, header: &Header) {
         match self.find(header) {
             Found::Live(id) => {
+                self.note_go_asks();
                 if let Some(stream) = self.streams.get_mut(id) {
                     stream.recv.on_blocked();
                     self.streams.queue_control(id);

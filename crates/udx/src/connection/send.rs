@@ -348,6 +348,7 @@ impl Connection {
         for _ in 0..self.streams.sending.len() {
             let id = self.streams.sending.front().copied()?;
             if !self.may_take_turn(id) {
+                self.note_waiting_stream();
                 self.streams.sending.rotate_left(1);
                 continue;
             }

@@ -38,6 +38,7 @@ impl Connection {
             self.clock.paced_until.filter(|at| *at > now),
             self.clock.opening_until.filter(|at| *at > now),
             self.v2.as_ref().and_then(|v2| v2.deadline()),
+            spoken(self.generation_deadline()),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -65,6 +66,7 @@ impl Connection {
         self.streams.on_timeout(now);
         self.streams.blocks.expire(now);
         self.on_order_timeout();
+        self.on_generation_timeout();
         if self.closed.is_some() {
             return;
         }

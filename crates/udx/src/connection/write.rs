@@ -259,6 +259,9 @@ impl Connection {
             self.put_ack(&mut encoder);
         }
         let len = header_len.saturating_add(encoder.written());
+        if ids != (0, 0) {
+            self.note_named();
+        }
         self.put_header(buffer, Unnumbered::WIRE, ids)
             .then_some(len)
     }

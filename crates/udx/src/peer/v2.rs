@@ -56,6 +56,17 @@ impl Peer {
     }
 }
 
+/// Go of about August 2026 (UDX2 18.1): it orders by the connection, takes limits modulo 2^32, and grants what was
+/// consumed.
+pub(crate) const LATE_GO: Rules = Rules {
+    stream_ids_count_by_two: true,
+    reports_blocked: true,
+    discipline: Discipline::Careful,
+    one_sender: false,
+    limits_saturate: false,
+    ..CAUTIOUS
+};
+
 /// Every precaution that one of the peers needs.
 const CAUTIOUS: Rules = Rules {
     ack_threshold: 2,

@@ -108,10 +108,12 @@ pub(crate) enum Discipline {
     /// A number names its bytes for ever: version 2. What was sent stays until it is acknowledged, even when the
     /// stream is given up, because all that follows waits for it (UDX2 H7).
     Ordered,
-    /// The same towards a peer that may be a Go of version 2:
+    /// The same towards a Go of version 2:
     /// - nothing follows the SYN, nor the first data, before it is acknowledged, because what overtakes it is lost (UDX2 H9, H10);
-    /// - the FIN goes alone once everything is acknowledged, because there it ends the stream at once (UDX2 H8, D16);
-    /// - an acknowledgement is credit, because windows are granted on receipt but updates cease (UDX2 9.3, H13).
+    /// - the FIN goes alone once everything is acknowledged, because there it ends the stream at once (UDX2 H8, D16).
+    Careful,
+    /// The same towards one that may be early Go, or Dart: an acknowledgement is credit, because windows are granted on receipt but
+    /// updates cease (UDX2 9.3, H13).
     Cautious,
 }
 
@@ -306,9 +308,11 @@ impl SendHalf {
                 self.fin == Fin::Wanted && len == self.unsent() && self.syn != Syn::Sent
             }
             // UDX2 H9, H10
-            Discipline::Cautious if !self.proven && self.is_outstanding() => return None,
+            Discipline::Careful | Discipline::Cautious if !self.proven && self.is_outstanding() => {
+                return None;
+            }
             // UDX2 H8, D16
-            Discipline::Cautious => {
+            Discipline::Careful | Discipline::Cautious => {
                 self.fin == Fin::Wanted && self.buffer.is_empty() && self.syn == Syn::Known
             }
         };
@@ -527,7 +531,7 @@ impl SendHalf {
     /// How far the half may send.
     fn reach(&self) -> u64 {
         match self.discipline {
-            Discipline::Free | Discipline::Ordered => self.limit,
+            Discipline::Free | Discipline::Ordered | Discipline::Careful => self.limit,
             // UDX2 9.3
             Discipline::Cautious => self
                 .buffer
@@ -552,7 +556,9 @@ impl SendHalf {
             self.given_up = Some(by);
             match self.discipline {
                 Discipline::Free => self.buffer.discard(),
-                Discipline::Ordered | Discipline::Cautious => self.buffer.truncate(self.sent),
+                Discipline::Ordered | Discipline::Careful | Discipline::Cautious => {
+                    self.buffer.truncate(self.sent);
+                }
             }
             self.sent = self.buffer.end();
             self.wants_room = None;

@@ -34,10 +34,10 @@ impl Connection {
     }
 
     pub(in super::super) fn rules_for(&self, peer: Peer) -> &'static Rules {
-        if self.v2.is_some() {
-            peer.rules_v2()
-        } else {
-            peer.rules()
+        match (&self.v2, peer) {
+            (Some(_), Peer::Go) => self.rules_for_go(),
+            (Some(_), _) => peer.rules_v2(),
+            (None, _) => peer.rules(),
         }
     }
 

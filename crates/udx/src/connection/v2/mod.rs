@@ -8,6 +8,7 @@
 //! | `receive` | what they then do to the streams |
 //! | `acks` | ACK frames as Go and Dart can read them |
 //! | `send` | what may be sent next |
+//! | `generation` | which Go it is |
 //! | `discovery` | a dialer that does not know its peer's version yet |
 //!
 //! How recovery numbers ([`Numbering::Reuse`](gapless_recovery::Numbering::Reuse)) and how streams send
@@ -16,6 +17,7 @@
 
 mod acks;
 mod discovery;
+mod generation;
 mod receive;
 mod send;
 pub(crate) mod sequencer;
@@ -23,6 +25,7 @@ pub(crate) mod sequencer;
 use gapless_recovery::Instant;
 use gapless_seq::RangeSet;
 
+use generation::Generation;
 use sequencer::Sequencer;
 
 /// A connection of version 2, or of a dialer that may become one.
@@ -39,6 +42,7 @@ pub(crate) struct V2 {
     recent: RangeSet<8>,
     /// The stream that is sending, where only one may (UDX2 D10).
     sender: Option<u32>,
+    go: Generation,
 }
 
 impl V2 {
@@ -49,6 +53,7 @@ impl V2 {
             order: Sequencer::new(first_number),
             recent: RangeSet::new(),
             sender: None,
+            go: Generation::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use gapless_seq::Wire32;
 
 use super::{STARTS, bytes, ms};
 use crate::stream::MAX_POSITION;
-use crate::stream::send::{Acked, FinishError, Piece, SendHalf, SendState, WriteError};
+use crate::stream::send::{Acked, Discipline, FinishError, Piece, SendHalf, SendState, WriteError};
 
 const ROOM: u64 = 1 << 20;
 
@@ -343,4 +343,117 @@ fn a_fin_that_overtook_the_opening_does_not_complete_the_stream() {
     );
     assert!(half.on_acked(&syn).completed);
     assert!(half.is_finished());
+}
+
+fn ordered(discipline: Discipline) -> SendHalf {
+    SendHalf::starting_at(0, true, discipline)
+}
+
+// UDX2 H9, H10
+#[test]
+fn a_cautious_half_sends_one_packet_until_data_are_acknowledged() {
+    for discipline in [Discipline::Careful, Discipline::Cautious] {
+        let mut half = ordered(discipline);
+        write(&mut half, 3000).unwrap();
+        let syn = send(&mut half, 0);
+        assert_eq!(syn, piece(0, 0, "S"), "no room for data, as in the opening");
+        assert_eq!(half.next(1000), None, "nothing behind the SYN (H10)");
+        half.on_acked(&syn.unwrap());
+        let first = send(&mut half, 1000);
+        assert_eq!(first, piece(0, 1000, ""));
+        assert_eq!(half.next(1000), None, "nothing behind the first data (H9)");
+        half.on_acked(&first.unwrap());
+        assert_eq!(send(&mut half, 1000), piece(1000, 1000, ""));
+        assert_eq!(send(&mut half, 1000), piece(2000, 1000, ""));
+    }
+}
+
+// UDX2 H8, D16
+#[test]
+fn the_fin_of_a_cautious_half_goes_alone_and_last() {
+    let mut half = ordered(Discipline::Cautious);
+    write(&mut half, 100).unwrap();
+    half.finish().unwrap();
+    let all = send(&mut half, 1000);
+    assert_eq!(all, piece(0, 100, "S"));
+    assert_eq!(half.next(1000), None);
+    half.on_acked(&all.unwrap());
+    let end = send(&mut half, 1000);
+    assert_eq!(end, piece(100, 0, "F"));
+    assert!(half.on_acked(&end.unwrap()).completed);
+    let mut own = ordered(Discipline::Ordered);
+    write(&mut own, 100).unwrap();
+    own.finish().unwrap();
+    assert_eq!(
+        send(&mut own, 1000),
+        piece(0, 100, "SF"),
+        "our own kind keeps the order"
+    );
+}
+
+// UDX2 9.3, H13
+#[test]
+fn what_is_acknowledged_is_credit_of_a_cautious_half_only() {
+    for (discipline, more) in [(Discipline::Cautious, 10_000), (Discipline::Careful, 0)] {
+        let mut half = ordered(discipline);
+        write(&mut half, 200_000).unwrap();
+        let mut sent = Vec::new();
+        while let Some(piece) = send(&mut half, 10_000) {
+            if sent.is_empty() {
+                half.on_acked(&piece);
+            }
+            sent.push(piece);
+        }
+        let end = |sent: &[Piece]| sent.last().unwrap().end();
+        assert_eq!(end(&sent), 65_536 + more, "{discipline:?}");
+        assert!(half.is_blocked_by_limit());
+        // Not only what is acknowledged in order.
+        half.on_acked(&sent[3]);
+        let next = send(&mut half, 10_000).map(|piece| u64::from(piece.len));
+        assert_eq!(next.unwrap_or(0), more, "{discipline:?}");
+        assert!(half.on_limit(Wire32::new(150_000)));
+        assert!(send(&mut half, 10_000).is_some());
+    }
+}
+
+// UDX2 H7
+#[test]
+fn a_half_that_was_given_up_keeps_what_it_sent_until_it_is_acknowledged() {
+    let mut half = ordered(Discipline::Ordered);
+    write(&mut half, 3000).unwrap();
+    let first = send(&mut half, 1000).unwrap();
+    let second = send(&mut half, 1000).unwrap();
+    assert!(half.reset(7));
+    assert_eq!((half.next(1000), half.buffer().end()), (None, 2000));
+    assert!(!half.is_finished());
+    let mut target = vec![0; 1000];
+    assert!(half.copy_to(second.offset, &mut target));
+    assert_eq!(target, bytes(1000..2000));
+    let acked = half.on_acked(&second);
+    assert_eq!(
+        (acked.settled, acked.completed, acked.writable),
+        (false, false, false)
+    );
+    assert!(half.on_acked(&first).settled && half.is_finished());
+    let mut free = ordered(Discipline::Free);
+    write(&mut free, 3000).unwrap();
+    send(&mut free, 1000);
+    assert!(free.reset(7) && free.is_finished());
+}
+
+/// The connection's number 0 is a SYN, whatever becomes of the stream.
+#[test]
+fn a_syn_that_opens_the_connection_outlives_its_stream() {
+    let mut dialed = ordered(Discipline::Cautious);
+    dialed.open_connection();
+    write(&mut dialed, 100).unwrap();
+    dialed.reset(7);
+    assert!(!dialed.is_finished());
+    let syn = send(&mut dialed, 1000);
+    assert_eq!(syn, piece(0, 0, "S"));
+    assert!(dialed.on_acked(&syn.unwrap()).settled && dialed.is_finished());
+    // UDX2 D4: an acceptor's.
+    let mut accepted = SendHalf::starting_at(0, false, Discipline::Cautious);
+    accepted.answer_syn();
+    assert_eq!(send(&mut accepted, 0), piece(0, 0, "S"));
 }

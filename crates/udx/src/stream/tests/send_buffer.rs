@@ -144,3 +144,48 @@ fn acknowledged_ranges_merge() {
     assert_eq!(buffer.memory(), empty + 32, "one range is left");
     assert_eq!(buffer.on_acked(0..1000), 10_000);
 }
+
+/// What was never sent is let go from the end, wherever the end of a chunk or of the stage is.
+#[test]
+fn the_end_can_be_cut_off() {
+    for cut in [0, 1, 1023, 1024, 1500, 3000, 3100, 4095, 4096, 9999] {
+        for start in [0, 700, 2000] {
+            let mut buffer = SendBuffer::new();
+            buffer.push(Bytes::from(bytes(0..1024))).unwrap();
+            buffer.push(Bytes::from(bytes(1024..3072))).unwrap();
+            buffer.push(Bytes::from(bytes(3072..3300))).unwrap();
+            buffer.push(Bytes::from(bytes(3300..4096))).unwrap();
+            buffer.on_acked(0..start);
+            buffer.truncate(cut);
+            let end = cut.clamp(start, 4096);
+            assert_eq!((buffer.start(), buffer.end()), (start, end), "cut at {cut}");
+            let mut target = vec![0; (end - start) as usize];
+            assert!(buffer.copy_to(start, &mut target));
+            assert_eq!(target, bytes(start..end));
+            assert!(end == start || !buffer.copy_to(end - 1, &mut [0; 2]));
+            // It goes on from there.
+            buffer.push(Bytes::from(bytes(end..end + 2000))).unwrap();
+            let mut target = vec![0; 2000];
+            assert!(buffer.copy_to(end, &mut target) && target == bytes(end..end + 2000));
+        }
+    }
+}
+
+#[test]
+fn all_acknowledged_bytes_are_counted_in_any_order() {
+    let mut buffer = SendBuffer::at(50);
+    buffer.push(Bytes::from(bytes(50..1050))).unwrap();
+    let counts = [
+        (900, 950),
+        (100, 200),
+        (150, 300),
+        (900, 950),
+        (200, 910),
+        (50, 100),
+    ];
+    let counts = counts.map(|(from, to)| {
+        buffer.on_acked(from..to);
+        buffer.acknowledged() - 50
+    });
+    assert_eq!(counts, [50, 150, 250, 250, 850, 900]);
+}

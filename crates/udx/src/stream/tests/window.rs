@@ -239,3 +239,30 @@ fn remembers_several_former_limits() {
         assert_eq!(window.next_deadline().is_some(), stuck, "{highest}");
     }
 }
+
+/// UDX2 H14: until the sender proves that it knows, and it may go a packet beyond its limit without knowing more (UDX2 9.1).
+#[test]
+fn a_sender_that_never_asks_is_told_without_end() {
+    let mut budget = plenty();
+    let mut window = ReceiveWindow::new(&WindowConfig::default());
+    window.suit(true, 1 << 24);
+    window.open(ms(0), 0, &mut budget);
+    assert!(window.take_update().is_some());
+    let mut now = 0;
+    let mut pauses = std::vec::Vec::new();
+    for highest in [65_536, 65_536 + 1372] {
+        window.on_data(ms(now), highest);
+        for _ in 0..100 {
+            let at = window.next_deadline().expect("it may be stuck");
+            pauses.push(at.saturating_duration_since(ms(now)).as_millis());
+            now = at.as_nanos() / 1_000_000;
+            assert!(window.on_timeout(at));
+            assert_eq!(window.take_update(), Some(MIB));
+        }
+    }
+    assert_eq!(pauses[..6], [100, 200, 400, 800, 1000, 1000]);
+    assert!(pauses[6..100].iter().all(|pause| *pause == 1000));
+    // Beyond what it could have sent without the update.
+    window.on_data(ms(now), 65_536 + 2049);
+    assert_eq!(window.next_deadline(), None);
+}

@@ -4,6 +4,7 @@
 mod acks;
 mod burnt;
 mod frames;
+mod generation;
 mod liveness;
 mod numbers;
 mod opening;
