@@ -196,3 +196,52 @@ fn learned(pair: &mut Pair) -> Vec<Version> {
     });
     versions.collect()
 }
+
+/// Between two of our own kind what ends a stream has a number, and so it arrives.
+#[test]
+fn an_ending_that_is_lost_many_times_arrives() {
+    let mut pair = pair(V2, &[Version::V2]);
+    let (_, stream) = pair.dial();
+    pair.client().write(stream, &mut "enough".into()).unwrap();
+    pair.run();
+    let (there, id) = pair.accept_stream();
+    let server = pair.server.connection_mut(there).unwrap();
+    assert_eq!(server.read(id, 6).unwrap().unwrap(), "enough");
+    server.reset(id, 9);
+    pair.cut = true;
+    pair.run_for(15);
+    pair.cut = false;
+    pair.run_for(5);
+    let events = pair.client_events();
+    let reset = Event::Reset {
+        id: stream,
+        code: 9,
+    };
+    assert!(events.contains(&reset), "{events:?}");
+}
+
+// UDX2 H7: all that follows waits for the numbers of a stream that was given up.
+#[test]
+fn a_stream_that_was_given_up_holds_up_no_other() {
+    let mut pair = pair(V2, &[Version::V2]);
+    let (_, first) = pair.dial();
+    pair.client().write(first, &mut "x".into()).unwrap();
+    pair.run();
+    let (there, _) = pair.accept_stream();
+    pair.cut = true;
+    pair.client()
+        .write(first, &mut pattern(20_000).into())
+        .unwrap();
+    pair.run_for(1);
+    pair.client().reset(first, 5);
+    pair.client().release_stream(first);
+    let second = pair.client().open().unwrap();
+    pair.client().write(second, &mut "hello".into()).unwrap();
+    pair.run_for(1);
+    pair.cut = false;
+    pair.run_for(10);
+    let server = pair.server.connection_mut(there).unwrap();
+    let id = server.accept().unwrap();
+    assert_eq!(server.read(id, 100).unwrap().unwrap(), "hello");
+    assert_eq!(pair.client().stats().streams, 1, "the first is forgotten");
+}

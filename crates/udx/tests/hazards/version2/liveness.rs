@@ -237,3 +237,23 @@ fn a_dialer_goes_on_when_the_acknowledgement_waits_behind_the_budget() {
     rig.wait(MS);
     assert_eq!(super::numbers(&rig.sent()), [1]);
 }
+
+/// RFC 9002 6.2.2.1: the acceptor may have spent all that our opening allows it, on challenges that were lost.
+#[test]
+fn a_dialer_that_said_little_and_was_not_challenged_speaks_again_soon() {
+    let asks = |bytes: usize| {
+        let mut rig = Rig::version2();
+        let (hand, id) = rig.dial();
+        rig.write(id, &crate::rig::pattern(bytes));
+        hand.send(&mut rig, 0, (0, 0), &[ack(0, 1)]);
+        let sent = rig.sent();
+        for number in super::numbers(&sent) {
+            hand.send(&mut rig, 0, (0, 0), &[ack(number, 1)]);
+        }
+        rig.sent();
+        rig.wait(Duration::from_secs(3));
+        rig.sent().iter().any(|seen| seen.challenge().is_some())
+    };
+    assert!(asks(10));
+    assert!(!asks(1000), "that is enough for many answers");
+}
