@@ -24,6 +24,7 @@ mod against;
 mod app;
 mod bounds;
 mod check;
+pub mod fuzz;
 mod host;
 mod hostile;
 pub mod load;
