@@ -420,6 +420,11 @@ impl<'a> Table<'a> {
             for datagram in self.ends[side].transmit(now) {
                 self.send(side, &datagram);
             }
+            // R9: who has nothing to send waits for a time that is to come.
+            if let End::Ours { endpoint, .. } = &self.ends[side] {
+                let deadline = endpoint.next_deadline();
+                assert!(deadline.is_none_or(|at| at > now), "{now:?}: {deadline:?}");
+            }
         }
     }
 

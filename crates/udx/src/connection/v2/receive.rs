@@ -210,15 +210,16 @@ impl Connection {
     /// The wait for a number is over.
     pub(in super::super) fn on_order_timeout(&mut self) {
         let now = self.clock.now;
-        match self.v2.as_mut().map(|v2| v2.order.on_timeout(now)) {
-            None | Some(Waited::Nothing) => {}
-            Some(Waited::Skipped) => self.have_waiting_effect(),
-            Some(Waited::InVain) => {
-                self.terminate(
+        // R9: what waited behind one hole may stand before the next one of the same age. Each turn passes a number.
+        while self.closed.is_none() {
+            match self.v2.as_mut().map(|v2| v2.order.on_timeout(now)) {
+                None | Some(Waited::Nothing) => return,
+                Some(Waited::Skipped) => self.have_waiting_effect(),
+                Some(Waited::InVain) => self.terminate(
                     CloseReason::MissingPacket,
                     Some(code::TIMEOUT),
                     b"missing packet",
-                );
+                ),
             }
         }
     }
