@@ -2,6 +2,7 @@
 //! more.
 
 use gapless_lab::peers::Kind;
+use gapless_lab::peers::dart::Release;
 use gapless_lab::{Scenario, run, run_seeds_against};
 use std::fmt::Write;
 
@@ -42,10 +43,22 @@ fn go_of_version_3() {
     no_seed_breaks_a_rule(Kind::GoV3);
 }
 
+#[test]
+fn js() {
+    no_seed_breaks_a_rule(Kind::Js);
+}
+
+/// The later releases of version 2: what becomes of the earlier ones' numbers is told where they wedge each other.
+#[test]
+fn dart_2_0_3() {
+    no_seed_breaks_a_rule(Kind::Dart(Release::V203));
+    no_seed_breaks_a_rule(Kind::Dart(Release::V203Repaired));
+}
+
 /// What a stream came to is what was planned: the runs are no empty ones.
 #[test]
 fn bytes_arrive_in_both_roles() {
-    for kind in [Kind::GoV2Early, Kind::GoV2Late, Kind::GoV3Old, Kind::GoV3] {
+    for kind in Kind::all().filter(|kind| !matches!(kind, Kind::Dart(_))) {
         let mut arrived = [0; 2];
         for seed in 0..20 {
             let scenario = Scenario::against(kind, seed);

@@ -50,6 +50,10 @@ impl Kind {
             Self::Js => Abilities {
                 // UDX 11: it follows. Its own keep-alive is an option.
                 survives_moves: [false, true],
+                // UDX 11: as far as its search for the path's size goes.
+                datagram: 1472,
+                // UDX 11: it asks three times whether the other side is there, and stays at three times what comes if all were lost.
+                patience: 31,
                 ..GO
             },
         }
@@ -67,7 +71,8 @@ fn dart(release: Release) -> Abilities {
         },
         streams_at_once: 100,
         datagram: if is_v2 { 1422 } else { 1430 },
-        survives_moves: [true, true],
+        // At its own new address it is found only if it has something to say.
+        survives_moves: [false, true],
         repeats_resets: false,
         // UDX 5: each loss of what it sends slows a Dart of version 3 down, until it sends a fragment every 30 s.
         repairs_losses: is_v2,

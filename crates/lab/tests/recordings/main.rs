@@ -1,6 +1,7 @@
 //! The models of Go and JS against recordings of the real ones.
 
 mod js;
+mod pairs;
 mod replay;
 
 use gapless_lab::peers::Kind;

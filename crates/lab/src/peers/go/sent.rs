@@ -244,3 +244,36 @@ const ATTEMPTS_V2: u32 = 10;
 const MAX_BACKOFF_V2: Duration = Duration::from_secs(30);
 /// UDX 5.
 const MAX_BACKOFF_V3: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(generation: Generation) -> Vec<u32> {
+        let mut sent = Sent::new(generation);
+        for _ in 0..22 {
+            let number = sent.take_number();
+            let timeout = Duration::from_millis(300);
+            sent.register(
+                Instant::ZERO,
+                timeout,
+                number,
+                (0, 1),
+                vec![Frame::syn()],
+                38,
+            );
+        }
+        sent.acknowledge(21, 1, &[(1, 4), (1, 4), (1, 9)]);
+        sent.packets.into_keys().collect()
+    }
+
+    /// UDX2 4.3, corpus U11: 20, 15 and 10 are missing; early Go takes 10 for acknowledged, and never sends it again.
+    #[test]
+    fn version_2_forgets_a_packet_that_is_missing() {
+        assert_eq!(left(Generation::V2Early), [8, 9, 14, 15, 20]);
+        let v3 = Generation::V3 {
+            acknowledges_ping: false,
+        };
+        assert_eq!(left(v3), [0, 10, 15, 20]);
+    }
+}

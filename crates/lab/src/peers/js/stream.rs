@@ -201,7 +201,9 @@ impl Stream {
 
     fn deliver(&mut self, data: Vec<u8>) {
         self.received += data.len() as u64;
-        self.ready.push_back(data);
+        if !data.is_empty() {
+            self.ready.push_back(data);
+        }
     }
 }
 
