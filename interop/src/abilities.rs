@@ -29,6 +29,7 @@ fn dart(cell: &Cell, release: Release) -> Option<&'static str> {
         {
             Some(GHOST)
         }
+        Release::V300 if loses && to_peer && needs_window(cell.scenario) => Some(WINDOW_LOST),
         Release::V300 | Release::V310
             if loses && !to_peer && cell.scenario.is_measured() && bytes >= DART_DECLINES =>
         {
@@ -46,6 +47,20 @@ fn needs_streams(scenario: Scenario) -> bool {
     )
 }
 
+/// Whether a stream carries more than its first window, and has to be delivered.
+fn needs_window(scenario: Scenario) -> bool {
+    scenario.is_measured() && scenario.load().1 > FIRST_WINDOW
+}
+
+/// Whether a busy machine alone may keep the peer from passing: timers that fire late are losses to Dart's sender, too (UDX 5).
+pub(crate) fn depends_on_the_machine(cell: &Cell) -> bool {
+    let Kind::Model(peers::Kind::Dart(Release::V300 | Release::V310)) = cell.peer else {
+        return false;
+    };
+    let (streams, bytes) = cell.scenario.load();
+    !cell.direction.ours_active && bytes.saturating_mul(streams.into()) >= DART_DECLINES
+}
+
 /// Whether the peer has something to say after it has received more than so many bytes.
 fn answers_after(cell: &Cell, bytes: u64) -> bool {
     let (streams, each) = cell.scenario.load();
@@ -59,6 +74,9 @@ fn answers_after(cell: &Cell, bytes: u64) -> bool {
     answers && received > bytes
 }
 
+/// Bytes that a stream may carry before any window update (UDX 10.1).
+const FIRST_WINDOW: u64 = 65_536;
+
 /// Bytes after which Dart's receiver sends a window update (UDX2 9.1).
 const DART_UPDATE: u64 = 16_384;
 
@@ -69,6 +87,8 @@ const NUMBERS_PER_STREAM: &str =
     "it numbers packets per stream, so that a connection carries one stream only (UDX2 1, 3)";
 const BURNT: &str = "it spends a number on every window update and reset; when the link loses one, nobody sends that number again, and \
     what follows waits for it (UDX2 3, H6). Ours closes the connection with code 6 after 150 s (H17)";
+const WINDOW_LOST: &str = "it cannot read the question for a lost window update, so that a stream waits for ever when the last one is lost \
+    (UDX 2.2, 10.1)";
 const GHOST: &str = "what is on its way when Dart resets a stream opens it again there, so that its application accepts another \
     stream than the one opened next (UDX 8.2, V4)";
 const DECLINE: &str = "after 5 to 40 lost packets its sender sends one fragment in 30 s (UDX 5)";

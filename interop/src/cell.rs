@@ -12,6 +12,8 @@ use gapless::ConnectionConfig;
 use gapless_link::{Profile, Share};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -176,11 +178,13 @@ impl Cell {
 }
 
 /// What holds for all cells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// How long an idle connection is left alone.
     pub(crate) idle: Duration,
+    /// Where each cell's packets are written down.
+    pub(crate) packets: Option<PathBuf>,
 }
 
 struct Conversation<'a> {
@@ -195,9 +199,14 @@ impl<'a> Conversation<'a> {
         let seed = cell.seed(settings.seed);
         let tap = cell.scenario == Scenario::FinWithData;
         let (streams, bytes) = cell.scenario.load();
+        let log = settings.packets.as_ref().map(|directory| {
+            let path = directory.join(format!("{}.txt", cell.to_string().replace(" · ", "_")));
+            File::create(&path).with_context(|| format!("writing {}", path.display()))
+        });
+        let log = log.transpose()?;
         Ok(Self {
             cell,
-            relay: Relay::start(cell.link.profile(seed), tap)?,
+            relay: Relay::start(cell.link.profile(seed), tap, log)?,
             plan: Plan {
                 scenario: cell.scenario,
                 flow: cell.direction.flow(),

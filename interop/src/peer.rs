@@ -8,6 +8,8 @@ use crate::plan::Plan;
 use anyhow::{Context, Result, bail};
 use gapless_lab::peers;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
 #[derive(clap::Args)]
@@ -36,11 +38,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 async fn run_own(plan: &Plan) -> Result<()> {
     let endpoint = own::endpoint(own::config(plan.version))?;
     announce(plan, endpoint.local_addr()?);
-    let connection = own::connect(&endpoint, plan).await?;
-    say(app::side(&connection, plan, &Progress::default()).await);
-    input_ended().await;
-    connection.close(0, b"");
-    endpoint.wait_idle().await;
+    let mut ended = pin!(input_ended());
+    let part = async {
+        let connection = own::connect(&endpoint, plan).await?;
+        say(app::side(&connection, plan, &Progress::default()).await);
+        anyhow::Ok(connection)
+    };
+    tokio::select! {
+        connection = part => {
+            let connection = connection?;
+            ended.await;
+            connection.close(0, b"");
+            endpoint.wait_idle().await;
+        }
+        () = &mut ended => {}
+    }
     Ok(())
 }
 
@@ -48,21 +60,34 @@ async fn run_model(kind: peers::Kind, plan: &Plan) -> Result<()> {
     let io = std::net::UdpSocket::bind(own::ANY_PORT)?;
     announce(plan, io.local_addr()?);
     let socket = model::Socket::new(peers::foreign(kind, plan.seed), io)?;
+    let mut ended = pin!(input_ended());
+    let part = async {
+        let connection = match plan.dial {
+            Some(address) => socket.connect(address),
+            None => socket.accept().await,
+        };
+        say(app::side(&connection, plan, &Progress::default()).await);
+        connection
+    };
+    let talk = async {
+        tokio::select! {
+            connection = part => {
+                ended.await;
+                connection.close();
+                // The goodbye leaves with the next turn of the driver, if this peer has one.
+                tokio::time::sleep(TO_LEAVE).await;
+            }
+            () = &mut ended => {}
+        }
+    };
     tokio::select! {
-        ended = socket.drive() => ended,
-        () = async {
-            let connection = match plan.dial {
-                Some(address) => socket.connect(address),
-                None => socket.accept().await,
-            };
-            say(app::side(&connection, plan, &Progress::default()).await);
-            input_ended().await;
-            connection.close();
-            // The goodbye leaves with the next turn of the driver, if this peer has one.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        } => Ok(()),
+        failed = socket.drive() => failed,
+        () = talk => Ok(()),
     }
 }
+
+/// What a goodbye takes to leave.
+const TO_LEAVE: Duration = Duration::from_millis(20);
 
 fn announce(plan: &Plan, address: SocketAddr) {
     if plan.dial.is_none() {
@@ -78,8 +103,8 @@ fn say(outcome: Result<Outcome>) {
     }
 }
 
+/// Whoever started this waits no more, or is gone.
 async fn input_ended() {
     let mut byte = [0];
-    // Whatever ends it, nobody waits for this process any more.
     while matches!(tokio::io::stdin().read(&mut byte).await, Ok(1..)) {}
 }

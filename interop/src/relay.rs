@@ -6,9 +6,12 @@
 
 use anyhow::{Context as _, Result};
 use gapless_link::{Counters, Link, Profile};
-use gapless_udx::wire::{Frame, Packet, Version};
+use gapless_udx::wire::{Frame, Ordered, Packet, Stream, Version};
 use socket2::{Domain, Protocol, Type};
+use std::fmt::Write as _;
+use std::fs::File;
 use std::future::poll_fn;
+use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,7 +58,8 @@ struct Shared {
 
 impl Relay {
     /// Starts a relay to an acceptor that [`Self::set_target`] tells.
-    pub(crate) fn start(profile: Profile, tap: bool) -> Result<Self> {
+    /// With a tap it looks for ends of streams that come with data; with a log it writes there what it takes, packet by packet.
+    pub(crate) fn start(profile: Profile, tap: bool, log: Option<File>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -71,7 +75,7 @@ impl Relay {
             let shared = shared.clone();
             move || {
                 let ended = runtime.block_on(async {
-                    let mut carrier = Carrier::new(front, &profile, shared.clone())?;
+                    let mut carrier = Carrier::new(front, &profile, shared.clone(), log)?;
                     tokio::select! {
                         ended = poll_fn(|cx| carrier.poll(cx)) => ended,
                         _ = stopped => Ok(()),
@@ -137,6 +141,7 @@ struct Carrier {
     timer: Pin<Box<tokio::time::Sleep>>,
     shared: Arc<Shared>,
     buffer: Vec<u8>,
+    log: Option<BufWriter<File>>,
 }
 
 struct Client {
@@ -161,7 +166,12 @@ impl Socket {
 }
 
 impl Carrier {
-    fn new(front: std::net::UdpSocket, profile: &Profile, shared: Arc<Shared>) -> Result<Self> {
+    fn new(
+        front: std::net::UdpSocket,
+        profile: &Profile,
+        shared: Arc<Shared>,
+        log: Option<File>,
+    ) -> Result<Self> {
         Ok(Self {
             front: Socket::new(front)?,
             clients: Vec::new(),
@@ -170,6 +180,7 @@ impl Carrier {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             shared,
             buffer: vec![0; LARGEST],
+            log: log.map(BufWriter::new),
         })
     }
 
@@ -242,7 +253,13 @@ impl Carrier {
         if self.shared.tap && has_fin_with_data(datagram) {
             self.shared.fin_with_data[direction].fetch_add(1, Ordering::Relaxed);
         }
+        let before = self.links[direction].counters().lost;
         self.links[direction].send(now, datagram, client);
+        if let Some(log) = &mut self.log {
+            let is_lost = self.links[direction].counters().lost > before;
+            // A log that cannot be written is no reason to fail a conversation.
+            let _ = writeln!(log, "{}", line(now, direction, is_lost, datagram));
+        }
     }
 
     fn deliver(&mut self) -> bool {
@@ -283,22 +300,53 @@ impl Carrier {
     }
 }
 
+/// One packet in words.
+fn line(now: u64, direction: usize, is_lost: bool, datagram: &[u8]) -> String {
+    let way = if direction == OUT { "->" } else { "<-" };
+    let fate = if is_lost { " LOST" } else { "" };
+    let size = datagram.len();
+    let mut line = format!("{:>12.6} {way}{fate} {size} bytes", now as f64 / 1e9);
+    let Some(packet) = packet(datagram) else {
+        line.push_str(", not a packet");
+        return line;
+    };
+    let header = packet.header();
+    let number = header.number.raw();
+    let streams = (header.source_stream, header.destination_stream);
+    let _ = write!(line, ", number {number}, streams {streams:x?}:");
+    for frame in packet.frames() {
+        let _ = match frame {
+            Frame::Stream(Stream {
+                syn,
+                fin,
+                offset,
+                data,
+            }) => {
+                write!(line, " STREAM syn={syn} fin={fin} {offset}+{}", data.len())
+            }
+            Frame::Ordered(Ordered { syn, fin, data }) => {
+                write!(line, " STREAM syn={syn} fin={fin} {} bytes", data.len())
+            }
+            frame => write!(line, " {frame:?}"),
+        };
+    }
+    line
+}
+
 /// Whether the packet carries data of a stream and its end.
 fn has_fin_with_data(datagram: &[u8]) -> bool {
-    let version = datagram
-        .first_chunk()
-        .map(|bytes| u32::from_be_bytes(*bytes));
-    let Some(version) = version.and_then(Version::from_wire) else {
-        return false;
-    };
-    let Ok(packet) = Packet::decode_as(datagram, version.dialect()) else {
-        return false;
-    };
-    packet.frames().any(|frame| match frame {
-        Frame::Stream(stream) => stream.fin && !stream.data.is_empty(),
-        Frame::Ordered(stream) => stream.fin && !stream.data.is_empty(),
-        _ => false,
+    packet(datagram).is_some_and(|packet| {
+        packet.frames().any(|frame| match frame {
+            Frame::Stream(stream) => stream.fin && !stream.data.is_empty(),
+            Frame::Ordered(stream) => stream.fin && !stream.data.is_empty(),
+            _ => false,
+        })
     })
+}
+
+fn packet(datagram: &[u8]) -> Option<Packet<'_>> {
+    let version = Version::from_wire(u32::from_be_bytes(*datagram.first_chunk()?))?;
+    Packet::decode_as(datagram, version.dialect()).ok()
 }
 
 fn socket() -> Result<std::net::UdpSocket> {
@@ -327,7 +375,7 @@ mod tests {
 
     /// Sends datagrams through a relay and gives the numbers that arrive.
     fn through(profile: &str) -> Vec<u32> {
-        let relay = Relay::start(profile.parse().unwrap(), false).unwrap();
+        let relay = Relay::start(profile.parse().unwrap(), false, None).unwrap();
         let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         far.set_read_timeout(Some(Duration::from_millis(300)))
             .unwrap();

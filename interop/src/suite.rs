@@ -1,5 +1,6 @@
 //! Which cells run, and running them.
 
+use crate::abilities;
 use crate::cell::{Cell, Direction, Link, Settings, Verdict};
 use crate::child::Program;
 use crate::golang;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,9 @@ pub(crate) struct Options {
     /// Cells at once. More than one on two cores makes the speeds worthless
     #[arg(long, default_value_t = 1, value_name = "N")]
     jobs: usize,
+    /// Write down every packet that passes the relay, a file for each cell in this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    packets: Option<PathBuf>,
     /// Seconds that an idle connection is left alone. Peers of version 3 give up after 30
     #[arg(long, default_value_t = 33, value_name = "SECONDS")]
     idle: u64,
@@ -236,7 +241,9 @@ fn is_quick(cell: &Cell) -> bool {
         Scenario::PeerKilled => cell.direction.ours_dials,
         Scenario::Idle => false,
     };
-    scenario && matches!(cell.link, Link::Clean | Link::Bad)
+    scenario
+        && !abilities::depends_on_the_machine(cell)
+        && matches!(cell.link, Link::Clean | Link::Bad)
 }
 
 fn list(peers: &[Kind], cells: &[Cell]) {
@@ -305,6 +312,7 @@ fn run_all(options: &Options, cells: Vec<Cell>, programs: &Programs) -> Vec<(Cel
     let settings = Settings {
         seed: options.seed,
         idle: Duration::from_secs(options.idle),
+        packets: options.packets.clone(),
     };
     let began = Instant::now();
     let work = |queue: &Mutex<VecDeque<(usize, Cell)>>| {

@@ -188,7 +188,7 @@ impl Cell<'_> {
     async fn stage(&self, manners: &Manners) -> Result<Stage> {
         let mut ours = Ours::start(manners)?;
         let mut host = Host::start(&self.built.program).await?;
-        let relay = Relay::start(self.link.profile(self.options.seed), false)?;
+        let relay = Relay::start(self.link.profile(self.options.seed), false, None)?;
         let bridged = self.built.without_udx.is_some();
         let config = ConnectionConfig {
             version: own::config(self.version).version,
