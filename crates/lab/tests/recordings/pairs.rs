@@ -1,4 +1,4 @@
-//! Two models of early Go against each other: what was measured between two of the real ones (UDX2 17, corpus section 9).
+//! Two models of early Go against each other: what was measured between two of the real ones.
 
 use gapless_lab::peers::{Connection, Foreign, Kind, Read, Stream, foreign};
 use gapless_udx::Instant;

@@ -18,8 +18,8 @@ const QUESTIONS: u8 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Generation {
     known: Option<Age>,
-    /// A stream waits because the peer may be early Go.
-    matters: bool,
+    /// Since then a stream waits because the peer may be early Go.
+    matters_since: Option<Instant>,
     /// When a packet went out that early Go answers with an ACK of 0.
     asked_at: Option<Instant>,
     /// Such packets that it did not answer, although it answered something after them.
@@ -69,19 +69,21 @@ impl Connection {
 
     /// A stream has to let another one end first.
     pub(in super::super) fn note_waiting_stream(&mut self) {
+        let now = self.clock.now;
         if let Some(v2) = &mut self.v2 {
-            v2.go.matters = true;
+            v2.go.matters_since.get_or_insert(now);
         }
     }
 
     /// When the next question is due, or its answer is.
     pub(in super::super) fn generation_deadline(&self) -> Option<Instant> {
         let go = &self.v2.as_ref()?.go;
-        let open = go.matters && go.known.is_none() && self.peer == Peer::Go;
-        if !open || !self.may_name_streams() {
+        let since = go.matters_since?;
+        if go.known.is_some() || self.peer != Peer::Go || !self.may_name_streams() {
             return None;
         }
-        let asked_at = go.asked_at.unwrap_or(self.clock.opened);
+        // R9: it is found out while something is to be sent; a time before that would be past.
+        let asked_at = go.asked_at.map_or(since, |asked| asked.max(since));
         Some(asked_at.saturating_add(self.recovery.pto_base()))
     }
 
