@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use gapless::link::Profile;
 use libp2p::PeerId;
 
@@ -38,9 +38,33 @@ pub struct Common {
     /// Give up a connection on which nothing was heard for so long
     #[arg(long, value_name = "TIME", global = true, env = "GAPLESS_IDLE_TIMEOUT", default_value = "30s", value_parser = parse_time)]
     pub idle_timeout: Duration,
+    /// Speak only this wire version of UDX, dialing and accepting; auto finds out the peer's, and accepts both
+    #[arg(
+        long,
+        value_name = "VERSION",
+        global = true,
+        env = "GAPLESS_UDX_VERSION",
+        default_value = "auto"
+    )]
+    pub udx_version: UdxVersion,
     /// Print one JSON object per line on standard output, for scripts
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// Which wire versions of UDX are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum UdxVersion {
+    /// The one that the peer speaks.
+    #[default]
+    #[value(name = "auto")]
+    Auto,
+    /// Version 3, that of today.
+    #[value(name = "3")]
+    V3,
+    /// Version 2, that of peers until 2026.
+    #[value(name = "2")]
+    V2,
 }
 
 impl Common {

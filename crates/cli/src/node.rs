@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use gapless::link::Profile;
+use gapless::{Version, VersionChoice};
 use libp2p::identity::Keypair;
 use libp2p::swarm::StreamProtocol;
 use libp2p::{PeerId, Swarm, identify, ping, swarm};
@@ -19,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 use crate::address::Target;
-use crate::args::Common;
+use crate::args::{Common, UdxVersion};
 use crate::failure::{Failure, Kind};
 use driver::{Behaviour, Command, Driver};
 use streams::{OpenError, Services};
@@ -39,6 +40,8 @@ pub struct NodeConfig {
     pub impair: Option<Profile>,
     /// When a silent connection is given up.
     pub idle_timeout: Duration,
+    /// Which wire versions it speaks.
+    pub udx_version: UdxVersion,
     /// Time between two libp2p pings on each connection.
     pub ping_interval: Duration,
 }
@@ -48,6 +51,7 @@ impl From<&Common> for NodeConfig {
         Self {
             impair: common.impair.clone(),
             idle_timeout: common.idle_timeout,
+            udx_version: common.udx_version,
             ping_interval: PING_INTERVAL,
         }
     }
@@ -62,6 +66,8 @@ const IDLE_WITHOUT_STREAMS: Duration = Duration::from_secs(600);
 const KEEP_ALIVES: u32 = 3;
 /// How long closing may take, at most: what is said there is a courtesy, the peer finds out by itself too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a dial goes on without an answer. Less than the transport's limit for all of connecting, 20 s, which could not say why.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Events that may wait for a slow reader; further ones are dropped, they are news and no orders.
 const EVENT_QUEUE: usize = 256;
 
@@ -108,6 +114,8 @@ pub struct Link {
 /// What a connection's UDX engine counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
+    /// The wire version of UDX, once known.
+    pub version: Option<u32>,
     /// Packets sent, acknowledgements not included.
     pub packets_sent: u64,
     /// Of these, declared lost.
@@ -331,8 +339,17 @@ fn transport_config(config: NodeConfig) -> libp2p_udx::Config {
     let connection = &mut transport.endpoint.connection;
     connection.idle_timeout = config.idle_timeout;
     // A quiet path is asked whether it lives, some times before it is given up.
-    connection.dial_timeout = connection.dial_timeout.min(config.idle_timeout);
+    connection.dial_timeout = DIAL_TIMEOUT.min(config.idle_timeout);
     connection.keep_alive = Some(config.idle_timeout / KEEP_ALIVES);
+    let only = match config.udx_version {
+        UdxVersion::Auto => None,
+        UdxVersion::V3 => Some(Version::V3),
+        UdxVersion::V2 => Some(Version::V2),
+    };
+    if let Some(version) = only {
+        connection.version = VersionChoice::Only(version);
+        transport.endpoint.accept_versions = vec![version];
+    }
     transport
 }
 
@@ -340,6 +357,7 @@ impl From<&libp2p_udx::ConnectionInfo> for LinkStats {
     fn from(info: &libp2p_udx::ConnectionInfo) -> Self {
         let recovery = &info.stats.recovery;
         Self {
+            version: info.version.map(Version::wire),
             packets_sent: recovery.packets_sent,
             packets_lost: recovery.packets_lost,
             packets_resent: recovery.packets_resent,

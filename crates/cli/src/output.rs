@@ -94,6 +94,7 @@ pub fn time(time: Duration) -> String {
 /// What a connection went through, for the end of a line.
 pub fn path(stats: &LinkStats) -> String {
     let LinkStats {
+        version: _,
         packets_sent,
         packets_lost,
         packets_resent,
@@ -106,6 +107,7 @@ pub fn path(stats: &LinkStats) -> String {
 /// The same for scripts.
 pub fn path_json(stats: &LinkStats) -> Value {
     serde_json::json!({
+        "udx_version": stats.version,
         "packets_sent": stats.packets_sent,
         "packets_lost": stats.packets_lost,
         "packets_resent": stats.packets_resent,

@@ -219,8 +219,67 @@ fn another_version_is_named() {
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     std::thread::spawn(move || speak_another_version(&socket));
-    let said = world.gapless("alice", &["clone", &url, "copy"]);
-    said.failed(7, &["version", "updated"]);
+    let arguments = [
+        "clone",
+        &url,
+        "copy",
+        "--udx-version",
+        "3",
+        "--idle-timeout",
+        "3s",
+    ];
+    let said = world.gapless("alice", &arguments);
+    said.failed(7, &["version", "Leave --udx-version out"]);
+}
+
+#[test]
+fn either_version_of_udx_is_spoken_and_found_out() {
+    let Some(world) = World::with_git() else {
+        return;
+    };
+    world.make_repository("original");
+    // Who dials decides, unless the other end speaks one version only.
+    for (serves, dials, spoken) in [
+        ("auto", "2", 2),
+        ("2", "auto", 2),
+        ("auto", "auto", 3),
+        ("3", "auto", 3),
+    ] {
+        let serving = world.serve("server", &["--udx-version", serves, "original"]);
+        let copy = format!("copy-{serves}-{dials}");
+        let arguments = [
+            "clone",
+            "--json",
+            serving.url("original"),
+            &copy,
+            "--udx-version",
+            dials,
+        ];
+        let done = world.gapless("alice", &arguments).ok().last_json();
+        assert_eq!(done["path"]["udx_version"], spoken, "{done}");
+        world.assert_same("original", &copy);
+        let arguments = [
+            "ping",
+            &serving.multiaddr,
+            "-n",
+            "1",
+            "--udx-version",
+            dials,
+        ];
+        world.gapless("alice", &arguments).ok();
+    }
+    let serving = world.serve("server", &["--udx-version", "3", "original"]);
+    let address = serving.multiaddr.as_str();
+    let arguments = [
+        "ping",
+        address,
+        "--udx-version",
+        "2",
+        "--idle-timeout",
+        "3s",
+    ];
+    let said = world.gapless("alice", &arguments);
+    said.failed(7, &["Leave --udx-version out"]);
 }
 
 #[tokio::test]
@@ -230,6 +289,7 @@ async fn a_peer_without_git_is_named() {
     let config = NodeConfig {
         impair: None,
         idle_timeout: Duration::from_secs(10),
+        udx_version: gapless_cli::args::UdxVersion::Auto,
         ping_interval: Duration::from_secs(10),
     };
     let keypair = libp2p::identity::Keypair::generate_ed25519();

@@ -329,6 +329,14 @@ async fn an_early_dial_to_a_silent_peer_forgets_what_was_known() {
     let error = soon(near.closed()).await;
     assert!(matches!(error, ConnectionError::NoAnswer { .. }), "{error}");
     assert_eq!(client.peer_versions().get(at), None);
+
+    // Also if the application is the one to lose patience.
+    client.peer_versions().set(at, Version::V2);
+    let near = client.connect_early(at).unwrap();
+    let (mut send, _recv) = near.open_bi().await.unwrap();
+    send.write_all(b"hello?").await.unwrap();
+    near.close(0, b"");
+    assert_eq!(client.peer_versions().get(at), None);
 }
 
 /// D18: where dials leave from.

@@ -43,12 +43,19 @@ fn transport_failure<A>(place: &str, errors: &[(A, TransportError<io::Error>)]) 
             format!("nobody listens at {place}: its host refuses the port"),
         )
         .cure("Is `gapless serve` running there, with this UDP port?"),
-        Some(ConnectionError::NoAnswer { .. } | ConnectionError::IdleTimeout) => silent(),
         Some(ConnectionError::VersionMismatch) => Failure::new(
             Kind::Version,
-            format!("the peer at {place} speaks no common version of UDX"),
+            format!("the peer at {place} does not speak the version of UDX that --udx-version names"),
         )
-        .cure("This program speaks version 3: one of the two has to be updated."),
+        .cure("Leave --udx-version out: then the peer's version is found out."),
+        Some(ConnectionError::NoAnswer {
+            only: Some(version), ..
+        }) => Failure::new(
+            Kind::NoAnswer,
+            format!("nobody answers in UDX version {} at {place}", version.wire()),
+        )
+        .cure("Leave --udx-version out, if it may speak another. Is `gapless serve` running there, with this UDP port, and does the firewall let UDP through?"),
+        Some(ConnectionError::NoAnswer { .. } | ConnectionError::IdleTimeout) => silent(),
         Some(error) => Failure::new(
             Kind::Connection,
             format!("the connection to {place} failed: {}", with_causes(error)),

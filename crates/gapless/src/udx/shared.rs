@@ -5,7 +5,7 @@ use super::socket::{Counters, Socket};
 use super::streams::{Stream, Streams};
 use super::trace;
 use super::versions::PeerVersions;
-use gapless_udx::{self as engine, ConnectionHandle, Event, Instant};
+use gapless_udx::{self as engine, ConnectionHandle, Event, Instant, Version};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -371,7 +371,7 @@ impl State {
             None => ConnectionError::EndpointStopped,
         };
         let dropped = entry.dropped.is_some();
-        self.learn(handle);
+        self.review(handle);
         if let Some(entry) = self.connections.get_mut(&handle) {
             entry.end(error, wakes);
         }
@@ -381,22 +381,33 @@ impl State {
         }
     }
 
-    /// Remembers which version a peer answered in that was dialed, and that one did not answer in the version it was remembered for.
+    /// Remembers which version a peer answered a dial in.
     fn learn(&self, handle: ConnectionHandle) {
-        let Some(connection) = self.engine.connection(handle) else {
+        if let Some((connection, version)) = self.dialed(handle) {
+            let remote = connection.remote_address();
+            self.versions.learn(remote, version, connection.peer());
+        }
+    }
+
+    /// At the end of a dialed connection: what became of what was known, whoever ended it.
+    fn review(&self, handle: ConnectionHandle) {
+        let Some((connection, version)) = self.dialed(handle) else {
             return;
         };
-        if connection.side() != engine::Side::Dialer {
-            return;
-        }
         let remote = connection.remote_address();
-        match (connection.is_established(), connection.version()) {
-            (true, Some(version)) => self.versions.learn(remote, version, connection.peer()),
-            _ if connection.close_reason() == Some(&engine::CloseReason::NoAnswer) => {
-                self.versions.forget(remote);
-            }
-            _ => {}
+        if connection.is_established() {
+            let kind = connection.peer();
+            self.versions.recognise(remote, version, kind);
+        } else {
+            self.versions.doubt(remote, version);
         }
+    }
+
+    /// A dialed connection with its version, if that is decided.
+    fn dialed(&self, handle: ConnectionHandle) -> Option<(&engine::Connection, Version)> {
+        let connection = self.engine.connection(handle);
+        let dialed = connection.filter(|c| c.side() == engine::Side::Dialer)?;
+        Some((dialed, dialed.version()?))
     }
 
     /// The application closes one connection now.
@@ -411,6 +422,7 @@ impl State {
         if let Some(connection) = self.engine.connection_mut(handle) {
             connection.close(now, code, reason);
         }
+        self.review(handle);
         if let Some(entry) = self.connections.get_mut(&handle) {
             entry.end(ConnectionError::LocallyClosed { code }, wakes);
         }
@@ -512,6 +524,7 @@ impl State {
                 self.alarms.remove(&(at, handle));
             }
             self.dialing.remove(&handle);
+            self.review(handle);
             self.engine.release(handle);
         }
     }

@@ -59,6 +59,25 @@ impl PeerVersions {
         self.lock().remove(peer);
     }
 
+    /// Which implementation a peer is that speaks this version, as far as its connection had shown by its end.
+    pub(super) fn recognise(&self, peer: SocketAddr, version: Version, kind: Peer) {
+        let mut known = self.lock();
+        if let Some(entry) = known.peers.get_mut(&canonical(peer))
+            && entry.version == version
+        {
+            entry.kind = kind;
+        }
+    }
+
+    /// The peer was silent in this version.
+    pub(super) fn doubt(&self, peer: SocketAddr, version: Version) {
+        let mut known = self.lock();
+        let remembered = known.peers.get(&canonical(peer));
+        if remembered.is_some_and(|entry| entry.version == version) {
+            known.remove(peer);
+        }
+    }
+
     /// How many addresses are remembered now.
     pub fn len(&self) -> usize {
         self.lock().peers.len()
@@ -155,6 +174,16 @@ mod tests {
         assert_eq!(versions.get(mapped), Some(Version::V3));
         versions.forget(mapped);
         assert!(versions.is_empty());
+    }
+
+    #[test]
+    fn silence_in_one_version_says_nothing_of_the_other() {
+        let versions = PeerVersions::default();
+        versions.set(peer(1), Version::V3);
+        versions.doubt(peer(1), Version::V2);
+        assert_eq!(versions.get(peer(1)), Some(Version::V3));
+        versions.doubt(peer(1), Version::V3);
+        assert_eq!(versions.get(peer(1)), None);
     }
 
     #[test]
