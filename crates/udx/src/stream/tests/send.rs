@@ -416,6 +416,22 @@ fn what_is_acknowledged_is_credit_of_a_cautious_half_only() {
     }
 }
 
+// UDX2 9.3: found by a peer that acknowledged beyond its limit and then said that it is one of our own kind.
+#[test]
+fn a_half_that_loses_its_credit_still_ends_and_once() {
+    let mut half = ordered(Discipline::Cautious);
+    write(&mut half, 80_000).unwrap();
+    while let Some(piece) = send(&mut half, 10_000) {
+        half.on_acked(&piece);
+    }
+    half.set_discipline(Discipline::Ordered);
+    half.finish().unwrap();
+    let end = send(&mut half, 1000);
+    assert_eq!(end, piece(80_000, 0, "F"), "beyond the limit of 65,536");
+    assert_eq!(half.next(1000), None);
+    assert!(half.on_acked(&end.unwrap()).completed);
+}
+
 // UDX2 H7
 #[test]
 fn a_half_that_was_given_up_keeps_what_it_sent_until_it_is_acknowledged() {
