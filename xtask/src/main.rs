@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod check;
+mod compare;
 mod interop;
 mod lab;
 mod no_panic;
@@ -30,6 +31,8 @@ enum Chore {
     Bench(bench::Options),
     /// Check the rules of the house, here as in CI
     Check(check::Options),
+    /// Compare transports and congestion controllers over modelled paths, in virtual time
+    Compare(compare::Options),
     /// Run Gapless against other implementations, over real sockets and a bad path
     Interop(interop::Options),
     /// Run engines against each other in virtual time, over seeds of random impairment
@@ -52,6 +55,7 @@ fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Bench(options) => bench::run(&options),
         Chore::Check(options) => check::run(&options),
+        Chore::Compare(options) => compare::run(&options),
         Chore::Interop(options) => interop::run(&options),
         Chore::Lab(options) => lab::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),

@@ -428,7 +428,12 @@ impl Draw {
     fn config(&mut self) -> EndpointConfig {
         let mut config = EndpointConfig::default();
         let connection = &mut config.connection;
-        connection.algorithm = self.pick(&[Algorithm::Cubic, Algorithm::Cubic, Algorithm::NewReno]);
+        connection.algorithm = self.pick(&[
+            Algorithm::Cubic,
+            Algorithm::Cubic,
+            Algorithm::NewReno,
+            Algorithm::Bbr,
+        ]);
         connection.pacing = !self.one_in(4);
         connection.mtu_search = !self.one_in(4);
         if self.one_in(3) {

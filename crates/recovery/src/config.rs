@@ -31,6 +31,11 @@ pub enum Algorithm {
     Cubic,
     /// RFC 9002 section 7 (the Reno of RFC 6582 over packets), with HyStart++.
     NewReno,
+    /// BBR version 3, draft-ietf-ccwg-bbr-06: by a model of the path, for links that lose by chance. Needs pacing.
+    ///
+    /// It is held in a box, which only the caller can make: give [`Bbr`](crate::Bbr) to
+    /// [`Recovery::with_controller`](crate::Recovery::with_controller). [`Recovery::new`](crate::Recovery::new) takes CUBIC instead.
+    Bbr,
 }
 
 /// Limits of one connection's recovery.
@@ -56,6 +61,8 @@ pub struct Config {
     pub max_pto: Duration,
     /// Which congestion controller.
     pub algorithm: Algorithm,
+    /// What BBR draws its times of probing from, so that flows do not probe together.
+    pub seed: u64,
     /// Congestion window at the start, in packets of the base size.
     pub initial_window_packets: u32,
     /// The congestion window never exceeds this, in bytes.
@@ -84,6 +91,7 @@ impl Default for Config {
             // UDX 5: the peers repeat at least every 2 s.
             max_pto: Duration::from_secs(2),
             algorithm: Algorithm::Cubic,
+            seed: 0,
             // RFC 6928 and RFC 9002 7.2.
             initial_window_packets: 10,
             // Beyond every flow control window of this project (16 MiB), within what arithmetic keeps exact.

@@ -32,7 +32,7 @@
 //!
 //! # Not here
 //!
-//! BBR (the [`Controller`] trait has what it needs: delivery rate samples, rounds, application limits), the reaction to ECN
+//! The reaction to ECN
 //! marks, and for reused numbers the DSACK and timestamp forms of spurious loss detection: there a loss is disproved by an
 //! acknowledgement that comes before the repetition, or sooner after it than a round trip takes.
 #![no_std]
@@ -68,9 +68,9 @@ mod sent_log;
 mod time;
 
 pub use config::{Algorithm, Class, Config, MtuConfig, Numbering};
-pub use congestion::{Ack, Congestion, Controller, Cubic, NewReno};
+pub use congestion::{Ack, Bbr, Congestion, Controller, Cubic, LostPacket, NewReno};
 pub use event::{Event, Stats};
-pub use rate::RateSample;
+pub use rate::{RateSample, SentState};
 pub use recovery::{AckError, AckOutcome, Broken, Permission, Recovery};
 pub use rtt::Rtt;
 pub use sent_log::{CommitError, Number, RecordId, ResendError, SplitError};

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::num::{nanos, scale};
+use crate::num::{nanos, narrow, scale};
 use crate::time::Instant;
 
 /// How fast the network delivered, measured over about one round trip.
@@ -10,11 +10,20 @@ use crate::time::Instant;
 pub struct RateSample {
     /// Bytes delivered during the interval.
     pub delivered: u64,
-    /// `delivered` as of the sending of the packet that made the sample; tells rounds apart.
-    pub prior_delivered: u64,
     /// The longer of the sending and the acknowledging interval.
     pub interval: Duration,
-    /// The sender had nothing to send in the interval, so the rate is a lower bound only.
+}
+
+/// What a connection had delivered, lost and in flight when it sent a packet.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct SentState {
+    /// Bytes delivered until then.
+    pub delivered: u64,
+    /// Bytes declared lost until then.
+    pub lost: u64,
+    /// Bytes in flight with it.
+    pub in_flight: u64,
+    /// The sender had nothing to send shortly before, so a rate measured by this packet is a lower bound only.
     pub app_limited: bool,
 }
 
@@ -32,7 +41,21 @@ pub(crate) struct Snapshot {
     pub(crate) delivered: u64,
     pub(crate) delivered_at: Instant,
     pub(crate) first_sent_at: Instant,
+    pub(crate) lost: u64,
+    /// With the packet; saturated, as 4 GiB are beyond every window.
+    pub(crate) in_flight: u32,
     pub(crate) app_limited: bool,
+}
+
+impl Snapshot {
+    pub(crate) fn state(&self) -> SentState {
+        SentState {
+            delivered: self.delivered,
+            lost: self.lost,
+            in_flight: u64::from(self.in_flight),
+            app_limited: self.app_limited,
+        }
+    }
 }
 
 /// The connection's side of the estimate.
@@ -41,6 +64,7 @@ pub(crate) struct DeliveryRate {
     delivered: u64,
     delivered_at: Instant,
     first_sent_at: Instant,
+    lost: u64,
     /// `delivered` at which the last bubble of unused window has left the path; 0 when there is none.
     app_limited_until: u64,
 }
@@ -51,11 +75,18 @@ impl DeliveryRate {
             delivered: 0,
             delivered_at: now,
             first_sent_at: now,
+            lost: 0,
             app_limited_until: 0,
         }
     }
 
-    pub(crate) fn on_sent(&mut self, now: Instant, nothing_in_flight: bool) -> Snapshot {
+    /// `in_flight`: bytes, with the packet. `nothing_in_flight`: before it.
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Instant,
+        nothing_in_flight: bool,
+        in_flight: u64,
+    ) -> Snapshot {
         if nothing_in_flight {
             // Draft 3.2: a new flight begins; the silence before it is no part of any interval.
             self.first_sent_at = now;
@@ -65,8 +96,23 @@ impl DeliveryRate {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
-            app_limited: self.app_limited_until != 0,
+            lost: self.lost,
+            in_flight: narrow(in_flight),
+            app_limited: self.is_app_limited(),
         }
+    }
+
+    /// Bytes delivered, and bytes declared lost.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.delivered, self.lost)
+    }
+
+    pub(crate) fn is_app_limited(&self) -> bool {
+        self.app_limited_until != 0
+    }
+
+    pub(crate) fn on_lost(&mut self, bytes: u64) {
+        self.lost = self.lost.saturating_add(bytes);
     }
 
     pub(crate) fn on_delivered(&mut self, now: Instant, bytes: u64) {
@@ -102,9 +148,7 @@ impl DeliveryRate {
         }
         Some(RateSample {
             delivered: self.delivered.saturating_sub(then.delivered),
-            prior_delivered: then.delivered,
             interval: Duration::from_nanos(interval),
-            app_limited: then.app_limited,
         })
     }
 }
@@ -128,10 +172,10 @@ mod tests {
                 let (sent_at, then) = sent[usize::try_from(index - 10).unwrap()];
                 rate.on_delivered(at(index), 1000);
                 let sample = rate.sample(sent_at, &then, MIN_RTT).unwrap();
-                assert!(!sample.app_limited);
+                assert!(!then.app_limited);
                 assert!(sample.bytes_per_second() <= 1_000_000);
             }
-            sent.push((at(index), rate.on_sent(at(index), index == 0)));
+            sent.push((at(index), rate.on_sent(at(index), index == 0, 1000)));
         }
         rate.on_delivered(at(20), 1000);
         let (sent_at, then) = sent[10];
@@ -147,7 +191,7 @@ mod tests {
     #[test]
     fn compressed_acknowledgements_give_no_sample() {
         let mut rate = DeliveryRate::new(at(0));
-        let then = rate.on_sent(at(0), true);
+        let then = rate.on_sent(at(0), true, 1000);
         rate.on_delivered(at(5), 1000);
         assert_eq!(rate.sample(at(0), &then, MIN_RTT), None);
     }
@@ -155,13 +199,13 @@ mod tests {
     #[test]
     fn the_bubble_of_an_idle_application_marks_samples_until_it_has_left() {
         let mut rate = DeliveryRate::new(at(0));
-        let first = rate.on_sent(at(0), true);
+        let first = rate.on_sent(at(0), true, 1000);
         rate.on_app_limited(1000);
-        let second = rate.on_sent(at(1), false);
+        let second = rate.on_sent(at(1), false, 2000);
         rate.on_delivered(at(20), 1000);
-        assert!(!rate.sample(at(0), &first, MIN_RTT).unwrap().app_limited);
+        assert!(!first.app_limited);
         rate.on_delivered(at(21), 1000);
-        assert!(rate.sample(at(1), &second, MIN_RTT).unwrap().app_limited);
-        assert!(!rate.on_sent(at(22), true).app_limited);
+        assert!(second.app_limited);
+        assert!(!rate.on_sent(at(22), true, 1000).app_limited);
     }
 }

@@ -7,7 +7,8 @@ use core::hint::black_box;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use gapless_recovery::{
-    Class, Config, Controller, Cubic, Instant, NewReno, Number, RateSample, RecordId, Recovery, Rtt,
+    Ack, Bbr, Class, Config, Controller, Cubic, Instant, NewReno, Number, RateSample, RecordId,
+    Recovery, Rtt,
 };
 
 /// What a packet of UDX carried.
@@ -43,8 +44,13 @@ fn recovery_values(rtt: &Rtt, rate: &RateSample) {
 }
 
 #[unsafe(no_mangle)]
-fn recovery_controllers(config: &Config) -> (Cubic, NewReno) {
-    (Cubic::new(config), NewReno::new(config))
+fn recovery_delivery_rate(ack: &Ack<'_>) -> u64 {
+    ack.delivery_rate()
+}
+
+#[unsafe(no_mangle)]
+fn recovery_controllers(config: &Config) -> (Cubic, NewReno, Bbr) {
+    (Cubic::new(config), NewReno::new(config), Bbr::new(config))
 }
 
 macro_rules! recovery {

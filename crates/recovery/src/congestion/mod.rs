@@ -1,5 +1,6 @@
 //! Congestion control: how much may be in flight.
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod new_reno;
@@ -9,10 +10,11 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::config::{Algorithm, Config};
-use crate::rate::RateSample;
+use crate::rate::{RateSample, SentState};
 use crate::rtt::Rtt;
 use crate::time::Instant;
 
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use new_reno::NewReno;
 
@@ -37,11 +39,42 @@ pub struct Ack<'a> {
     pub rtt_sample: Option<Duration>,
     /// The delivery rate it shows.
     pub rate: Option<RateSample>,
+    /// The state of the connection when the newest transmission was sent.
+    pub sent: SentState,
+    /// All bytes delivered so far, these included.
+    pub delivered: u64,
+    /// All bytes declared lost so far.
+    pub lost: u64,
     /// The window, and not the application or flow control, kept the sender from sending more. A window
     /// that was not used must not grow (RFC 9002 7.8, RFC 9438 5.8).
     pub window_limited: bool,
     /// A loss is being repaired: proportional rate reduction governs the sending, and the window must not grow.
     pub in_recovery: bool,
+}
+
+impl Ack<'_> {
+    /// Bytes per second of the sample, 0 without one.
+    #[must_use]
+    pub fn delivery_rate(&self) -> u64 {
+        self.rate.map_or(0, |rate| rate.bytes_per_second())
+    }
+}
+
+/// A transmission that was declared lost.
+#[derive(Copy, Clone, Debug)]
+pub struct LostPacket {
+    /// When it was noticed.
+    pub now: Instant,
+    /// Its size.
+    pub bytes: u64,
+    /// Its place in the order of sending.
+    pub order: u64,
+    /// The state of the connection when it was sent.
+    pub sent: SentState,
+    /// All bytes delivered so far.
+    pub delivered: u64,
+    /// All bytes declared lost so far, these included.
+    pub lost: u64,
 }
 
 /// The first loss of an episode of congestion.
@@ -57,8 +90,8 @@ pub struct Congestion {
 
 /// A congestion controller. All sizes are bytes.
 ///
-/// It is told of episodes, not of single losses: the recovery engine decides what belongs together, runs proportional
-/// rate reduction, and notices when an episode was an error.
+/// It is told of episodes of congestion: the recovery engine decides what belongs together, runs proportional
+/// rate reduction, and notices when an episode was an error. One with a model of the path may look at single losses, too.
 ///
 /// It is not `Debug`: that would put formatting, which can panic, into each table of methods and so into every kernel.
 pub trait Controller: Send + Sync {
@@ -68,6 +101,10 @@ pub trait Controller: Send + Sync {
     fn on_ack(&mut self, ack: &Ack<'_>);
     /// An episode of congestion begins.
     fn on_congestion(&mut self, congestion: &Congestion);
+    /// A packet was declared lost. Comes before the episode it may begin.
+    fn on_lost(&mut self, _lost: &LostPacket) {}
+    /// The application sends again after it had nothing to send, and nothing is in flight.
+    fn on_restart(&mut self, _now: Instant) {}
     /// All packets over a long time were lost (RFC 9002 7.6).
     fn on_persistent_congestion(&mut self, now: Instant);
     /// Every loss of the last episode was an error: state returns to what it was before.
@@ -88,13 +125,17 @@ pub trait Controller: Send + Sync {
     fn wants_rate_reduction(&self) -> bool {
         true
     }
+    /// Whether what is delivered now shows the controller's caution and not the path's rate.
+    fn limits_samples(&self) -> bool {
+        false
+    }
     /// Whether the window still doubles each round.
     fn in_slow_start(&self) -> bool {
         self.window() < self.ssthresh()
     }
 }
 
-/// The built-in ones by value, so that a connection allocates nothing for its controller.
+/// The small ones by value, so that a connection allocates nothing for them.
 pub(crate) enum Control {
     Cubic(Cubic),
     NewReno(NewReno),
@@ -104,7 +145,8 @@ pub(crate) enum Control {
 impl Control {
     pub(crate) fn new(config: &Config) -> Self {
         match config.algorithm {
-            Algorithm::Cubic => Control::Cubic(Cubic::new(config)),
+            // BBR is too large to be held by value, and a box cannot be had here without a way to panic.
+            Algorithm::Cubic | Algorithm::Bbr => Control::Cubic(Cubic::new(config)),
             Algorithm::NewReno => Control::NewReno(NewReno::new(config)),
         }
     }
@@ -283,6 +325,9 @@ pub(crate) mod testing {
             rtt,
             rtt_sample: Some(rtt.latest()),
             rate: None,
+            sent: SentState::default(),
+            delivered: bytes,
+            lost: 0,
             window_limited: true,
             in_recovery: false,
         }

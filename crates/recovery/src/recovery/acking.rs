@@ -4,7 +4,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use crate::config::Class;
-use crate::congestion::{Ack, Congestion};
+use crate::congestion::{Ack, Congestion, LostPacket};
 use crate::event::{Event, count};
 use crate::num::{index, nanos};
 use crate::prr::{Prr, Step};
@@ -187,6 +187,7 @@ impl<R> Recovery<R> {
             return;
         };
         let rate: Option<RateSample> = self.rate.sample(sent_at, &snapshot, self.rtt.min_nanos());
+        let (delivered, lost) = self.rate.totals();
         let control = self.control.get_mut();
         let slow_start = control.in_slow_start();
         // Half a window is enough in slow start: the window doubles within the round that fills it.
@@ -202,6 +203,9 @@ impl<R> Recovery<R> {
             rtt: &self.rtt,
             rtt_sample: tally.rtt_sample,
             rate,
+            sent: snapshot.state(),
+            delivered,
+            lost,
             window_limited,
             in_recovery: self.prr.is_some(),
         });
@@ -209,6 +213,9 @@ impl<R> Recovery<R> {
             self.events.push(Event::SlowStartExit {
                 window: control.window(),
             });
+        }
+        if control.limits_samples() {
+            self.rate.on_app_limited(self.log.bytes_in_flight());
         }
     }
 
@@ -240,8 +247,11 @@ impl<R> Recovery<R> {
             rack,
             episode,
             persistent,
+            control,
+            rate,
             ..
         } = self;
+        let control = control.get_mut();
         let survivor = log.lose_while(rack.newest(), |lost: Lost<'_>| {
             let transmission = lost.transmission;
             if !rack.is_lost(lost.order, transmission.sent_at, now, delay) {
@@ -257,6 +267,17 @@ impl<R> Recovery<R> {
             if transmission.foreign {
                 return Some(NO_EPISODE);
             }
+            let bytes = u64::from(transmission.bytes);
+            rate.on_lost(bytes);
+            let (total_delivered, total_lost) = rate.totals();
+            control.on_lost(&LostPacket {
+                now,
+                bytes,
+                order: lost.order,
+                sent: transmission.snapshot.state(),
+                delivered: total_delivered,
+                lost: total_lost,
+            });
             losses.largest = losses.largest.max(transmission.bytes);
             losses.newest = lost.order;
             losses.begins |= episode.on_loss(lost.order, next);

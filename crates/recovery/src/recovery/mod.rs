@@ -71,6 +71,9 @@ pub struct Recovery<R> {
 /// least for data beside it.
 const MTU_PROBE_WINDOW: u64 = 4;
 
+/// A path is probed once this many packets were acknowledged: one more than open a connection.
+const PROBE_AFTER: u64 = 2;
+
 impl<R> Recovery<R> {
     /// The state at the start of a connection. Allocates nothing.
     #[must_use]
@@ -87,7 +90,10 @@ impl<R> Recovery<R> {
     fn build(config: &Config, now: Instant, control: Control) -> Self {
         let rtt = Rtt::new(config.initial_rtt);
         let mut pacer = Pacer::new(config.pacing, now, control.window());
-        let rate = Pacer::rate_for(control.window(), rtt.smoothed_nanos(), true);
+        let rate = control
+            .get()
+            .pacing_rate()
+            .unwrap_or_else(|| Pacer::rate_for(control.window(), rtt.smoothed_nanos(), true));
         pacer.set_rate(now, rate, u64::from(config.mtu.base));
         Recovery {
             log: SentLog::new(config),
@@ -285,7 +291,7 @@ impl<R> Recovery<R> {
         what: R,
     ) -> Result<Number, CommitError> {
         let now = self.advance(now);
-        let before = self.before_sending(now);
+        let before = self.before_sending(now, bytes);
         let order = self.log.next_order();
         let number = self
             .log
@@ -326,7 +332,7 @@ impl<R> Recovery<R> {
     /// [`ResendError`]; nothing is changed then.
     pub fn resend(&mut self, now: Instant, id: RecordId, bytes: u32) -> Result<u64, ResendError> {
         let now = self.advance(now);
-        let before = self.before_sending(now);
+        let before = self.before_sending(now, bytes);
         let number = self.log.resend(id, bytes, now, before.snapshot)?;
         self.pto.on_sent(now, before.nothing_in_flight);
         count(&mut self.stats.packets_resent, 1);
@@ -380,7 +386,9 @@ impl<R> Recovery<R> {
         // A probe in times of loss would be judged wrongly, and in a small window it would take the place of data.
         let least = MTU_PROBE_WINDOW.saturating_mul(u64::from(self.mtu.current()));
         let calm = self.pto.count() == 0 && self.log.queued() == 0;
-        let confirmed = self.rtt.samples() > 0 && calm && self.congestion_window() >= least;
+        // What opened the connection is answered, but the first flight of data is still to come: it goes first.
+        let flowing = self.stats.packets_acked >= PROBE_AFTER;
+        let confirmed = flowing && calm && self.congestion_window() >= least;
         self.mtu.poll(now, confirmed)
     }
 
@@ -414,6 +422,10 @@ impl<R> Recovery<R> {
         let now = self.advance(now);
         let anew = Recovery::new(config, now);
         let before = core::mem::replace(self, anew);
+        if let Control::Custom(mut controller) = before.control {
+            controller.on_path_change(now);
+            self.control = Control::Custom(controller);
+        }
         self.rtt = before.rtt;
         self.events = before.events;
         self.stats = before.stats;
@@ -450,13 +462,18 @@ impl<R> Recovery<R> {
         self.now
     }
 
-    fn before_sending(&mut self, now: Instant) -> Before {
+    fn before_sending(&mut self, now: Instant, bytes: u32) -> Before {
         let nothing_in_flight = self.log.packets_in_flight() == 0;
+        if nothing_in_flight && self.rate.is_app_limited() {
+            self.control.get_mut().on_restart(now);
+            self.update_pacer();
+        }
+        let with_it = self.log.bytes_in_flight().saturating_add(u64::from(bytes));
         Before {
             in_flight: self.log.bytes_in_flight(),
             nothing_in_flight,
             nothing_unacknowledged: self.log.unacknowledged() == 0,
-            snapshot: self.rate.on_sent(now, nothing_in_flight),
+            snapshot: self.rate.on_sent(now, nothing_in_flight, with_it),
         }
     }
 

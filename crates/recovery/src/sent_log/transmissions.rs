@@ -60,6 +60,8 @@ impl Transmission {
             delivered: 0,
             delivered_at: Instant::ZERO,
             first_sent_at: Instant::ZERO,
+            lost: 0,
+            in_flight: 0,
             app_limited: true,
         };
         let mut transmission =

@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use gapless_recovery::{
-    Ack, AckOutcome, Class, CommitError, Config, Congestion, Controller, Event, Instant, Numbering,
-    Permission, Recovery,
+    Ack, AckOutcome, Algorithm, Bbr, Class, CommitError, Config, Congestion, Controller, Event,
+    Instant, Numbering, Permission, Recovery,
 };
 
 /// How numbers are used and acknowledged.
@@ -173,7 +173,12 @@ impl World {
             pipe,
             now,
             first_number: config.first_number,
-            recovery: Recovery::new(&config, now),
+            recovery: match config.algorithm {
+                Algorithm::Bbr => {
+                    Recovery::with_controller(&config, now, Box::new(Bbr::new(&config)))
+                }
+                _ => Recovery::new(&config, now),
+            },
             random: Random::new(seed),
             events: Vec::new(),
             outcomes: Vec::new(),
@@ -212,6 +217,11 @@ impl World {
             Numbering::Fresh
         };
         self.recovery = Recovery::with_controller(&config, self.now, Box::new(Fixed(window)));
+    }
+
+    /// The bottleneck changes; what is underway arrives as it would have.
+    pub fn set_rate(&mut self, bits_per_second: u64) {
+        self.pipe.rate = Some(bits_per_second);
     }
 
     pub fn all_acked(&self) -> bool {

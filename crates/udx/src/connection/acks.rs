@@ -12,6 +12,9 @@ use crate::peer::{MAX_ACK_DELAY, Rules};
 /// third), and some so that late packets still find their gap. 16 bytes each.
 const REMEMBERED_RANGES: usize = 48;
 
+/// UDX 4.2: every second packet is acknowledged at once, by everybody.
+const LEAST_THRESHOLD: u32 = 2;
+
 /// The least delay of an acknowledgement, UDX 4.2: srtt/4 clamped to 1..25 ms.
 const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
 
@@ -24,6 +27,10 @@ pub(crate) struct Acks {
     largest_arrived_at: Instant,
     /// Acknowledgeable packets since the last ACK was sent.
     pending: u32,
+    /// So many are acknowledged at once, for now.
+    threshold: u32,
+    /// When the first pending one came.
+    pending_since: Instant,
     /// An ACK is due at once.
     immediate: bool,
     /// An ACK is due then, if not sent before.
@@ -46,6 +53,8 @@ impl Acks {
             next_expected: first_number,
             largest_arrived_at: now,
             pending: 0,
+            threshold: LEAST_THRESHOLD,
+            pending_since: now,
             immediate: false,
             deadline: None,
         }
@@ -78,9 +87,15 @@ impl Acks {
             self.next_expected = end;
             self.largest_arrived_at = now;
         }
+        if self.pending == 0 {
+            self.pending_since = now;
+        }
         self.pending = self.pending.saturating_add(1);
-        if out_of_order || urgency == Urgency::AtOnce || self.pending >= rules.ack_threshold {
+        if out_of_order || urgency == Urgency::AtOnce {
             self.immediate = true;
+        } else if self.pending >= self.threshold.min(rules.ack_threshold) {
+            self.immediate = true;
+            self.adapt_threshold(now, ack_delay(srtt), rules);
         } else if self.deadline.is_none() {
             self.deadline = Some(now.saturating_add(ack_delay(srtt)));
         }
@@ -92,6 +107,18 @@ impl Acks {
         if !self.received.is_empty() {
             self.pending = self.pending.max(1);
             self.immediate = true;
+        }
+    }
+
+    /// A sender whose window is small waits for each acknowledgement, one with a large window is spared them: more packets are
+    /// awaited only while they come within a quarter of the delay that would make an acknowledgement due anyway. A round trip
+    /// then sees some 16 of them, or one for every two packets.
+    fn adapt_threshold(&mut self, now: Instant, delay: Duration, rules: &Rules) {
+        let took = now.saturating_duration_since(self.pending_since);
+        if took.saturating_mul(4) <= delay {
+            self.threshold = self.threshold.saturating_mul(2).min(rules.ack_threshold);
+        } else if took.saturating_mul(2) > delay {
+            self.threshold = LEAST_THRESHOLD;
         }
     }
 
@@ -130,7 +157,11 @@ impl Acks {
         Some((largest, delay_ms, ranges))
     }
 
-    pub(crate) fn on_sent(&mut self) {
+    pub(crate) fn on_sent(&mut self, now: Instant) {
+        if !self.immediate && self.deadline.is_some_and(|at| at <= now) {
+            // They came too slowly.
+            self.threshold = LEAST_THRESHOLD;
+        }
         self.pending = 0;
         self.immediate = false;
         self.deadline = None;
@@ -171,33 +202,59 @@ mod tests {
         assert_eq!(acks.deadline(), Some(at(25)));
         acks.on_received(at(1), 1, Urgency::Delayed, None, rules);
         assert!(acks.is_due(at(1)));
-        acks.on_sent();
+        acks.on_sent(at(1));
         assert!(!acks.is_due(at(1000)) && !acks.is_pending());
     }
 
+    /// Packets that come `every` so often; after how many each acknowledgement is due.
+    fn acknowledged_after(acks: &mut Acks, every: Duration, rules: &Rules) -> Vec<u32> {
+        let start = acks.pending_since.saturating_add(100 * MS);
+        let mut counts = Vec::new();
+        for count in 0..60_u32 {
+            let now = start.saturating_add(every.saturating_mul(count));
+            let number = acks.next_expected();
+            acks.on_received(now, number, Urgency::Delayed, Some(40 * MS), rules);
+            if acks.is_due(now) {
+                counts.push(acks.pending);
+                acks.on_sent(now);
+            }
+        }
+        counts
+    }
+
     #[test]
-    fn our_own_kind_is_acknowledged_every_ten_packets() {
+    fn our_own_kind_is_acknowledged_every_ten_packets_once_they_come_quickly() {
         let rules = Peer::Own.rules();
         let mut acks = Acks::new(0, at(0));
-        for number in 0..9 {
-            acks.on_received(at(0), number, Urgency::Delayed, Some(40 * MS), rules);
+        let counts = acknowledged_after(&mut acks, Duration::ZERO, rules);
+        assert_eq!(counts.get(..5), Some(&[2, 4, 8, 10, 10][..]));
+        // A window of a few packets: every second one, for the sender waits for it.
+        let counts = acknowledged_after(&mut acks, 7 * MS, rules);
+        assert_eq!(counts.last(), Some(&2));
+        for rules in [Peer::Go.rules(), Peer::Unknown.rules()] {
+            let counts = acknowledged_after(&mut Acks::new(0, at(0)), Duration::ZERO, rules);
+            assert!(counts.iter().all(|count| *count == 2));
         }
+    }
+
+    #[test]
+    fn the_delay_is_a_quarter_of_the_round_trip() {
+        let (mut acks, rules) = acks();
+        acks.on_received(at(0), 0, Urgency::Delayed, Some(40 * MS), rules);
         assert!(!acks.is_due(at(9)) && acks.is_due(at(10)), "srtt/4 = 10 ms");
-        acks.on_received(at(0), 9, Urgency::Delayed, Some(40 * MS), rules);
-        assert!(acks.is_due(at(0)));
     }
 
     #[test]
     fn gaps_made_and_filled_are_reported_at_once_and_duplicates_are_not() {
         let (mut acks, rules) = acks();
         acks.on_received(at(0), 0, Urgency::Delayed, None, rules);
-        acks.on_sent();
+        acks.on_sent(at(1));
         acks.on_received(at(0), 3, Urgency::Delayed, None, rules);
         assert!(acks.is_due(at(0)), "a gap was left behind");
-        acks.on_sent();
+        acks.on_sent(at(1));
         acks.on_received(at(0), 2, Urgency::Delayed, None, rules);
         assert!(acks.is_due(at(0)), "a gap was filled");
-        acks.on_sent();
+        acks.on_sent(at(1));
         assert!(!acks.on_received(at(0), 2, Urgency::Delayed, None, rules));
         assert!(!acks.is_due(at(0)), "a duplicate is pending only");
         let (largest, _, ranges) = acks.report(at(0)).unwrap();

@@ -18,7 +18,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-use gapless_recovery::{Config, Instant, MtuConfig, Numbering, Recovery};
+use gapless_recovery::{Algorithm, Bbr, Config, Instant, MtuConfig, Numbering, Recovery};
 
 use crate::config::{ConnectionConfig, VersionChoice};
 use crate::endpoint::{Nonces, Remains};
@@ -228,8 +228,16 @@ impl Connection {
         let now = start.now;
         // Until the version is known, the one record there is goes under one number (UDX 13).
         let numbered_as = if v2.is_some() { Version::V2 } else { version };
-        let recovery = recovery_config(&config, limits.max_records, numbered_as);
-        let recovery = Recovery::new(&recovery, now);
+        let recovery = Config {
+            seed: start.seed,
+            ..recovery_config(&config, limits.max_records, numbered_as)
+        };
+        let recovery = match recovery.algorithm {
+            Algorithm::Bbr => {
+                Recovery::with_controller(&recovery, now, Box::new(Bbr::new(&recovery)))
+            }
+            _ => Recovery::new(&recovery, now),
+        };
         let rules = match v2 {
             Some(_) => Peer::Unknown.rules_v2(),
             None => Peer::Unknown.rules(),

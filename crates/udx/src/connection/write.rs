@@ -287,7 +287,7 @@ impl Connection {
 
     /// All that is to be acknowledged went out.
     fn note_acknowledged(&mut self) {
-        self.acks.on_sent();
+        self.acks.on_sent(self.clock.now);
         if let Some(v2) = &mut self.v2 {
             v2.note_acknowledged();
         }

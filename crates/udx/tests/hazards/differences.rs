@@ -301,15 +301,14 @@ fn d10_an_mtu_probe_without_ping_is_not_acknowledged_and_ours_have_one() {
     hand.send(&mut rig, 30, (0, 0), &[Frame::MtuProbe { size: 1000 }]);
     rig.wait(100 * MS);
     assert!(!acknowledged(&rig.sent()).contains(&30));
-    rig.write(id, b"x");
-    let number = rig
-        .sent()
-        .iter()
-        .rev()
-        .find(|s| s.stream().is_some())
-        .unwrap()
-        .number();
-    hand.send(&mut rig, 0, (0, 0), &[ack(number, 1)]);
+    // What opens a connection does not yet make a path worth probing.
+    for data in [b"x", b"y"] {
+        rig.write(id, data);
+        let sent = rig.sent();
+        let last = sent.iter().rev().find(|s| s.stream().is_some());
+        let number = last.unwrap().number();
+        hand.send(&mut rig, 0, (0, 0), &[ack(number, 1)]);
+    }
     let probes = rig.sent();
     let probe = probes
         .iter()

@@ -69,6 +69,8 @@ impl Connection {
         let config = super::super::recovery_config(&self.config, self.limits.max_records, version);
         let config = gapless_recovery::Config {
             first_number: next,
+            // When the answer came is chance enough to keep flows apart.
+            seed: self.clock.now.as_nanos(),
             ..config
         };
         self.recovery.restart(&config, self.clock.now);
