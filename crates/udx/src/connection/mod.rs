@@ -153,6 +153,8 @@ struct Clock {
     opening_until: Option<Instant>,
     /// Since when the streams of this round trip are counted, and how many were opened (D12).
     round: (Instant, u32),
+    /// Every number of a packet that opened a stream is below this one.
+    opened_below: u64,
 }
 
 #[derive(Debug)]
@@ -278,6 +280,7 @@ impl Connection {
                 pinged: None,
                 opening_until: None,
                 round: (now, 0),
+                opened_below: 0,
             },
             config,
             events: VecDeque::new(),

@@ -400,6 +400,7 @@ impl Connection {
             .saturating_add(u64::from(piece.len));
         if piece.syn {
             self.clock.round.1 = self.clock.round.1.saturating_add(1);
+            self.clock.opened_below = self.recovery.next_number();
             if self.peer == Peer::Own {
                 // Behind the SYN: a window update of a stream that the peer does not know is lost.
                 self.open_window(id);
@@ -436,7 +437,9 @@ impl Connection {
         let now = self.clock.now;
         let rtt = self.recovery.rtt().smoothed();
         let round_ends = self.clock.round.0.saturating_add(rtt);
-        if now >= round_ends {
+        // UDX2 18.1: who orders packets by their numbers is handed all streams behind a hole at once when it is filled.
+        let handed = self.recovery.oldest_number() >= self.clock.opened_below;
+        if now >= round_ends && handed {
             self.clock.round = (now, 0);
         }
         let may = self.clock.round.1 < most;

@@ -178,7 +178,7 @@ impl Connection {
             BlockedOn::NumberSpan
         } else if self.is_data_blocked(u64::from(bytes)) {
             BlockedOn::PeerConnectionWindow
-        } else if self.clock.opening_until.is_some_and(|at| at > now) {
+        } else if self.clock.opening_until.is_some() {
             BlockedOn::StreamOpening
         } else if self.waits_for_sender() {
             BlockedOn::OtherStream

@@ -98,3 +98,53 @@ fn h11_whoever_asks_for_the_limit_is_no_early_go() {
     hand.send(&mut rig, 0, (ours, theirs), &[blocked]);
     assert_eq!(speaks(&rig.sent()), 1);
 }
+
+/// D12, UDX2 18.1: late Go gets streams in the order of numbers, and forgets those that find 16 waiting. So what lies behind a
+/// hole is not with its application yet, acknowledged or not.
+#[test]
+fn h11_no_more_streams_are_opened_behind_a_hole_than_go_can_be_handed() {
+    let mut rig = Rig::version2();
+    let (hand, first) = rig.dial();
+    let (ours, theirs) = (first.wire_id(), 2);
+    rig.write(first, b"first");
+    rig.sent();
+    hand.send(&mut rig, 0, (ours, theirs), &[ack(0, 1)]);
+    hand.send(&mut rig, 0, (ours, theirs), &[ack(2, 2)]);
+    let blocked = Frame::StreamDataBlocked {
+        stream: theirs,
+        limit: 65_536,
+    };
+    hand.send(&mut rig, 0, (ours, theirs), &[blocked]);
+    rig.sent();
+    rig.wait(ROUND);
+    for _ in 0..40 {
+        let stream = rig.connection().open().unwrap();
+        rig.write(stream, b"question");
+    }
+    // Everything is acknowledged but the first packet of all these: it is lost again and again.
+    let mut hole = None;
+    let mut opened = std::collections::BTreeSet::new();
+    let mut until_filled = 0;
+    for round in 0..200 {
+        let sent = rig.sent();
+        rig.wait(MS);
+        for packet in sent.iter().filter(|packet| packet.is_numbered()) {
+            let number = packet.number();
+            let hole = *hole.get_or_insert(number);
+            if packet.ordered().is_some_and(|part| part.syn) {
+                opened.insert(packet.ids().1);
+            }
+            if number != hole || round > 100 {
+                hand.send(&mut rig, 0, (ours, theirs), &[ack(number, 1)]);
+            }
+        }
+        if round == 100 {
+            until_filled = opened.len();
+            let now = rig.now;
+            assert_eq!(rig.connection().blocked_on(now), BlockedOn::StreamOpening);
+        }
+        rig.wait(ROUND);
+    }
+    assert!((1..=8).contains(&until_filled), "{until_filled}");
+    assert_eq!(opened.len(), 40);
+}
