@@ -83,7 +83,9 @@ async fn echo(pair: &mut Pair, streams: usize, bytes: usize) {
     timeout(PATIENCE, futures::future::join_all(echoes))
         .await
         .expect("all echoes");
+    // The protocol is free for the next call only when the task is gone.
     serving.abort();
+    let _ = serving.await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
