@@ -64,7 +64,7 @@ pub(super) enum AckPhase {
 
 impl Bbr {
     /// 5.3.1.1: `CheckStartupDone`; the loss criterion was checked as the round ended.
-    pub(super) fn check_startup_done(&mut self, _ack: &Ack<'_>) {
+    pub(super) fn check_startup_done(&mut self) {
         if self.phase == Phase::Startup && self.full_pipe.reached {
             self.phase = Phase::Drain {
                 since_round: self.rounds.count,
@@ -232,19 +232,17 @@ impl Bbr {
     }
 
     fn start_refill(&mut self, ack: &Ack<'_>) {
-        self.start_refill_at(ack.now, Some(ack));
+        self.rounds.restart(ack);
+        self.refill();
     }
 
-    /// `StartProbeBW_REFILL`.
-    pub(super) fn start_refill_at(&mut self, _now: Instant, ack: Option<&Ack<'_>>) {
+    /// `StartProbeBW_REFILL`, but for the round.
+    pub(super) fn refill(&mut self) {
         self.short_term = ShortTerm::new();
         self.long_term.rounds = 0;
         self.long_term.acked = 0;
         self.long_term.probe_was_precautionary = false;
         self.ack_phase = AckPhase::Refilling;
-        if let Some(ack) = ack {
-            self.rounds.restart(ack);
-        }
         self.phase = Phase::Refill;
     }
 

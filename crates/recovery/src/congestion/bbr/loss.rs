@@ -103,7 +103,7 @@ impl Loss {
     }
 
     /// The end of `UpdateCongestionSignals`: a round without loss ends recovery.
-    pub(super) fn end_round(&mut self, _ack: &Ack<'_>, round: u64) {
+    pub(super) fn end_round(&mut self, round: u64) {
         if !self.in_round && self.recovering_since.is_some_and(|since| round > since) {
             self.recovering_since = None;
             self.restore_window = core::mem::take(&mut self.restore_after_recovery);
@@ -311,7 +311,7 @@ impl Bbr {
     }
 
     /// 5.5.11.2: `HandleSpuriousLossDetection`.
-    pub(super) fn undo_loss(&mut self, now: Instant) {
+    pub(super) fn undo_loss(&mut self) {
         self.restore_window();
         self.loss.in_round = false;
         self.loss.events = 0;
@@ -332,7 +332,7 @@ impl Bbr {
                 }
             }
             Some(Phase::Up) if !matches!(self.phase, Phase::Up | Phase::ProbeRtt) => {
-                self.start_refill_at(now, None);
+                self.refill();
             }
             _ => {}
         }

@@ -136,7 +136,7 @@ impl Controller for Bbr {
         self.update_congestion_signals(ack);
         self.update_aggregation(ack);
         self.full_pipe.check(ack, self.rounds.start);
-        self.check_startup_done(ack);
+        self.check_startup_done();
         self.check_drain_done(ack);
         self.update_cycle(ack);
         self.update_min_rtt(ack);
@@ -164,8 +164,8 @@ impl Controller for Bbr {
     }
 
     /// 5.5.11.2: `HandleSpuriousLossDetection`.
-    fn on_spurious_congestion(&mut self, now: Instant) {
-        self.undo_loss(now);
+    fn on_spurious_congestion(&mut self, _now: Instant) {
+        self.undo_loss();
     }
 
     fn on_mtu(&mut self, mtu: u16) {

@@ -170,7 +170,7 @@ impl Bbr {
         self.bandwidth.update(ack);
         if self.loss.round_start {
             self.adapt_short_term(ack);
-            self.loss.end_round(ack, self.rounds.count);
+            self.loss.end_round(self.rounds.count);
             if core::mem::take(&mut self.loss.restore_window) {
                 self.restore_window();
             }
