@@ -115,19 +115,23 @@ fn run_scenario(
         }
         Ok(report)
     };
-    let result = catch_unwind(AssertUnwindSafe(whole)).unwrap_or_else(|panic| {
+    guarded(whole).map_err(|violation| Failure {
+        seed,
+        hostile: false,
+        against,
+        violation,
+    })
+}
+
+/// A run in which a panic is a rule broken.
+pub(crate) fn guarded<R>(run: impl FnOnce() -> Result<R, Violation>) -> Result<R, Violation> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         Err(Violation {
             rule: Rule::Panic,
             at: 0,
             host: None,
             detail: message_of(&*panic),
         })
-    });
-    result.map_err(|violation| Failure {
-        seed,
-        hostile: false,
-        against,
-        violation,
     })
 }
 
@@ -151,7 +155,7 @@ fn compare(scenario: &Scenario, report: &Report, other: &Report) -> Result<(), V
     Ok(())
 }
 
-pub(crate) fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without words").to_string()

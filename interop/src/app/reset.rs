@@ -31,12 +31,8 @@ pub(super) async fn open<C: Connection>(connection: &C, plan: &Plan) -> Result<O
             .await
             .context("after the reset")?;
         let saw = if plan.is_active() { told } else { mine };
-        match saw {
-            Saw::Reset(RESET_CODE | UNKNOWN_CODE) => {
-                return Ok(outcome(attempt, saw));
-            }
-            Saw::Reset(code) => bail!("code {code} arrived instead of {RESET_CODE}"),
-            Saw::Nothing => {}
+        if let Some(outcome) = judge(attempt, saw)? {
+            return Ok(outcome);
         }
     }
     bail!("{RESET_ATTEMPTS} streams were reset, and the other side saw none of it")
@@ -55,15 +51,20 @@ pub(super) async fn accept<C: Connection>(connection: &C, plan: &Plan) -> Result
             .await
             .context("after the reset")?;
         let saw = if plan.is_active() { told } else { mine };
-        match saw {
-            Saw::Reset(RESET_CODE | UNKNOWN_CODE) => {
-                return Ok(outcome(attempt, saw));
-            }
-            Saw::Reset(code) => bail!("code {code} arrived instead of {RESET_CODE}"),
-            Saw::Nothing => {}
+        if let Some(outcome) = judge(attempt, saw)? {
+            return Ok(outcome);
         }
     }
     bail!("{RESET_ATTEMPTS} streams were reset, and the other side saw none of it")
+}
+
+/// What an attempt shows, if its reset was seen.
+fn judge(attempt: u8, saw: Saw) -> Result<Option<Outcome>> {
+    match saw {
+        Saw::Reset(RESET_CODE | UNKNOWN_CODE) => Ok(Some(outcome(attempt, saw))),
+        Saw::Reset(code) => bail!("code {code} arrived instead of {RESET_CODE}"),
+        Saw::Nothing => Ok(None),
+    }
 }
 
 fn outcome(attempt: u8, saw: Saw) -> Outcome {

@@ -9,11 +9,10 @@ use super::{Attacker, Meter};
 use crate::log::Sink;
 use crate::plan::{MS, SECOND, Time};
 use crate::report::{Failure, Rule, Violation};
-use crate::seeds::{message_of, spread};
+use crate::seeds::{guarded, spread};
 use gapless_udx::EndpointConfig;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a hostile seed came to.
 #[derive(Clone, Debug)]
@@ -99,16 +98,7 @@ pub fn run_hostile_seed(
     meter: Option<Meter>,
     sink: Option<Sink<'_>>,
 ) -> Result<HostileReport, Failure> {
-    let whole = AssertUnwindSafe(|| compare(seed, meter, sink));
-    let result = catch_unwind(whole).unwrap_or_else(|panic| {
-        Err(Violation {
-            rule: Rule::Panic,
-            at: 0,
-            host: None,
-            detail: message_of(&*panic),
-        })
-    });
-    result.map_err(|violation| Failure {
+    guarded(|| compare(seed, meter, sink)).map_err(|violation| Failure {
         seed,
         hostile: true,
         against: None,
