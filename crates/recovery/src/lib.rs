@@ -68,7 +68,9 @@ mod sent_log;
 mod time;
 
 pub use config::{Algorithm, Class, Config, MtuConfig, Numbering};
-pub use congestion::{Ack, Bbr, Congestion, Controller, Cubic, LostPacket, NewReno};
+pub use congestion::{
+    Ack, Bbr, Congestion, CongestionPhase, Controller, Cubic, LostPacket, NewReno,
+};
 pub use event::{Event, Stats};
 pub use rate::{RateSample, SentState};
 pub use recovery::{AckError, AckOutcome, Broken, Permission, Recovery};

@@ -50,6 +50,11 @@ impl Pacer {
         scale(window, NANOS_PER_SEC, smoothed.max(1))
     }
 
+    /// The rate, bytes per second; `None` if nothing is paced.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        self.enabled.then_some(self.rate)
+    }
+
     /// A new rate, from now on.
     pub(crate) fn set_rate(&mut self, now: Instant, rate: u64, mtu: u64) {
         if !self.enabled {

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::StreamId;
 use crate::error::PeerMisbehaved;
 use crate::wire::Version;
+use crate::{RecoveryEvent, StreamId};
 
 /// Something the application may want to act on.
 ///
@@ -54,5 +54,5 @@ pub enum Event {
     /// Something of the peer's was refused; the connection goes on.
     Refused(PeerMisbehaved),
     /// What loss recovery did.
-    Recovery(gapless_recovery::Event),
+    Recovery(RecoveryEvent),
 }

@@ -82,4 +82,6 @@ pub use limits::Limits;
 pub use peer::Peer;
 pub use wire::Version;
 
-pub use gapless_recovery::{Algorithm, Instant};
+pub use gapless_recovery::{
+    Algorithm, CongestionPhase, Event as RecoveryEvent, Instant, Stats as RecoveryStats,
+};

@@ -10,7 +10,9 @@
 
 mod support;
 
-use gapless_udx::{BlockedOn, CloseReason, Event, Peer, ReadError, Side, WriteError};
+use gapless_udx::{
+    BlockedOn, CloseReason, CongestionPhase, Event, Peer, ReadError, Side, WriteError,
+};
 use support::{Pair, pattern};
 
 #[test]
@@ -54,6 +56,11 @@ fn a_megabyte_each_way_and_both_ends_are_seen() {
         BlockedOn::NothingToSend
     );
     assert!(stats.mtu >= 1472, "the path carries it: {}", stats.mtu);
+    assert_eq!(stats.phase, CongestionPhase::SlowStart, "never held back");
+    assert!(!stats.in_recovery);
+    assert_eq!((stats.ssthresh, stats.bandwidth), (None, None));
+    assert!(stats.latest_rtt >= stats.min_rtt && stats.min_rtt.is_some());
+    assert!(stats.pacing_rate > Some(0));
 }
 
 fn pair_now() -> gapless_udx::Instant {

@@ -142,6 +142,11 @@ fn questions<R>(recovery: &Recovery<R>, now: Instant, bytes: u32) {
         recovery.ssthresh(),
     ));
     black_box((
+        recovery.phase(),
+        recovery.bandwidth(),
+        recovery.pacing_rate(),
+    ));
+    black_box((
         recovery.rtt(),
         recovery.mtu(),
         recovery.stats(),

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::num::{nanos, scale};
 use crate::time::Instant;
 
-use super::{Ack, Base, Congestion, Controller};
+use super::{Ack, Base, Congestion, CongestionPhase, Controller};
 
 /// RFC 9438 4.6: the window after congestion is 0.7 of the one before.
 const BETA_NUMERATOR: u64 = 7;
@@ -251,6 +251,10 @@ impl Controller for Cubic {
 
     fn ssthresh(&self) -> u64 {
         self.base.ssthresh
+    }
+
+    fn phase(&self) -> CongestionPhase {
+        self.base.phase()
     }
 }
 

@@ -49,6 +49,10 @@ impl HyStart {
         }
     }
 
+    pub(crate) fn is_conservative(&self) -> bool {
+        self.conservative.is_some()
+    }
+
     pub(crate) fn on_ack(&mut self, ack: &Ack<'_>) -> Growth {
         if let Some(sample) = ack.rtt_sample {
             self.current_round_min = self.current_round_min.min(nanos(sample));

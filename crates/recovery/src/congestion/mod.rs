@@ -88,6 +88,33 @@ pub struct Congestion {
     pub lost: u64,
 }
 
+/// What a controller is doing: for those who watch it, since nothing depends on it.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum CongestionPhase {
+    /// The window doubles each round.
+    #[default]
+    SlowStart,
+    /// RFC 9406 4.2: slow start that seems to be over, and grows more slowly until that is certain.
+    ConservativeSlowStart,
+    /// The window grows as the controller's function says.
+    Avoidance,
+    /// BBR looks for the path's rate.
+    Startup,
+    /// BBR lets the queue run empty that `Startup` made.
+    Drain,
+    /// `ProbeBW_DOWN` of BBR: sends less than the path delivers.
+    ProbeBwDown,
+    /// `ProbeBW_CRUISE` of BBR: sends what the path delivers.
+    ProbeBwCruise,
+    /// `ProbeBW_REFILL` of BBR: fills the path before it is probed.
+    ProbeBwRefill,
+    /// `ProbeBW_UP` of BBR: asks whether the path carries more.
+    ProbeBwUp,
+    /// `ProbeRTT` of BBR: keeps little in flight to see the path's round trip time.
+    ProbeRtt,
+}
+
 /// A congestion controller. All sizes are bytes.
 ///
 /// It is told of episodes of congestion: the recovery engine decides what belongs together, runs proportional
@@ -120,6 +147,18 @@ pub trait Controller: Send + Sync {
     /// Bytes per second, from a controller that governs by rate. `None`: derived from window and round trip time.
     fn pacing_rate(&self) -> Option<u64> {
         None
+    }
+    /// What the path delivers by the controller's model, bytes per second. `None` without a model or before a sample.
+    fn bandwidth(&self) -> Option<u64> {
+        None
+    }
+    /// What it is doing.
+    fn phase(&self) -> CongestionPhase {
+        if self.in_slow_start() {
+            CongestionPhase::SlowStart
+        } else {
+            CongestionPhase::Avoidance
+        }
     }
     /// Whether proportional rate reduction shall govern the sending during recovery.
     fn wants_rate_reduction(&self) -> bool {
@@ -257,6 +296,16 @@ impl Base {
         self.window < self.ssthresh
     }
 
+    fn phase(&self) -> CongestionPhase {
+        if !self.in_slow_start() {
+            CongestionPhase::Avoidance
+        } else if self.ssthresh == u64::MAX && self.hystart.is_conservative() {
+            CongestionPhase::ConservativeSlowStart
+        } else {
+            CongestionPhase::SlowStart
+        }
+    }
+
     /// Slow start, RFC 5681 3.1 with the limit L of RFC 9406 4.2.
     fn slow_start(&mut self, ack: &Ack<'_>) {
         let growth = if self.ssthresh == u64::MAX {
@@ -285,8 +334,33 @@ impl Base {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::ack;
+    use super::testing::{ack, congestion};
     use super::*;
+
+    #[test]
+    fn the_phase_follows_slow_start_its_doubt_and_its_end() {
+        let config = Config::default();
+        let controllers: [Box<dyn Controller>; 2] = [
+            Box::new(Cubic::new(&config)),
+            Box::new(NewReno::new(&config)),
+        ];
+        for mut controller in controllers {
+            assert_eq!(controller.phase(), CongestionPhase::SlowStart);
+            // RFC 9406 4.2: the round trip time rises by half.
+            for (round, millis) in [40, 40, 60, 60].into_iter().enumerate() {
+                let rtt = Rtt::new(Duration::from_millis(40));
+                for packet in 0..10 {
+                    let newest = u64::try_from(round).unwrap() * 10 + packet;
+                    let mut ack = ack(Instant::ZERO, 1200, newest, newest + 10, &rtt);
+                    ack.rtt_sample = Some(Duration::from_millis(millis));
+                    controller.on_ack(&ack);
+                }
+            }
+            assert_eq!(controller.phase(), CongestionPhase::ConservativeSlowStart);
+            controller.on_congestion(&congestion(Instant::ZERO));
+            assert_eq!(controller.phase(), CongestionPhase::Avoidance);
+        }
+    }
 
     #[test]
     fn rfc9406_4_2_an_unpaced_slow_start_grows_by_eight_packets_at_most() {

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::time::Instant;
 
-use super::{Ack, Base, Congestion, Controller};
+use super::{Ack, Base, Congestion, CongestionPhase, Controller};
 
 /// Additive increase, multiplicative decrease.
 #[derive(Clone, Debug)]
@@ -85,6 +85,10 @@ impl Controller for NewReno {
 
     fn ssthresh(&self) -> u64 {
         self.base.ssthresh
+    }
+
+    fn phase(&self) -> CongestionPhase {
+        self.base.phase()
     }
 }
 

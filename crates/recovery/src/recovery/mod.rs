@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::config::{Class, Config};
-use crate::congestion::{Control, Controller};
+use crate::congestion::{CongestionPhase, Control, Controller};
 use crate::event::{Event, Events, Stats, count};
 use crate::loss::{Episode, PersistentCongestion, Rack};
 use crate::mtu::MtuSearch;
@@ -187,6 +187,24 @@ impl<R> Recovery<R> {
     #[must_use]
     pub fn ssthresh(&self) -> u64 {
         self.control.get().ssthresh()
+    }
+
+    /// What the congestion controller is doing.
+    #[must_use]
+    pub fn phase(&self) -> CongestionPhase {
+        self.control.get().phase()
+    }
+
+    /// What the path delivers by the controller's model, bytes per second; `None` without a model or before a sample.
+    #[must_use]
+    pub fn bandwidth(&self) -> Option<u64> {
+        self.control.get().bandwidth()
+    }
+
+    /// The rate over which transmissions are spread, bytes per second; `None` without pacing.
+    #[must_use]
+    pub fn pacing_rate(&self) -> Option<u64> {
+        self.pacer.rate()
     }
 
     /// The round trip time.

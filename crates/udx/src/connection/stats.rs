@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use gapless_recovery::{Instant, Permission};
+use gapless_recovery::{CongestionPhase, Instant, Permission};
 
 use super::{Connection, Side};
 use crate::peer::Peer;
@@ -62,8 +62,20 @@ pub struct Stats {
     pub rtt: Option<Duration>,
     /// Least round trip time, once measured.
     pub min_rtt: Option<Duration>,
+    /// The latest round trip time, once measured.
+    pub latest_rtt: Option<Duration>,
     /// Bytes that may be in flight by congestion control.
     pub congestion_window: u64,
+    /// Bytes of the window at which slow start ends, once known.
+    pub ssthresh: Option<u64>,
+    /// What the congestion controller is doing.
+    pub phase: CongestionPhase,
+    /// Whether a loss is being repaired.
+    pub in_recovery: bool,
+    /// The rate over which datagrams are spread, bytes per second; `None` without pacing.
+    pub pacing_rate: Option<u64>,
+    /// What the path delivers by the model of a controller that has one (BBR), bytes per second.
+    pub bandwidth: Option<u64>,
     /// Bytes in flight.
     pub in_flight: u64,
     /// Bytes that may be in flight by the peer's MAX_DATA.
@@ -119,6 +131,7 @@ impl Connection {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let counts = &self.counts;
+        let measured = Some(self.recovery.rtt()).filter(|rtt| rtt.samples() > 0);
         Stats {
             datagrams_received: counts.datagrams_received,
             datagrams_sent: counts.datagrams_sent,
@@ -129,11 +142,15 @@ impl Connection {
             stream_bytes_received: counts.stream_bytes_received,
             refused: counts.refused,
             recovery: *self.recovery.stats(),
-            rtt: Some(self.recovery.rtt())
-                .filter(|rtt| rtt.samples() > 0)
-                .map(|rtt| rtt.smoothed()),
+            rtt: measured.map(|rtt| rtt.smoothed()),
             min_rtt: self.recovery.rtt().min(),
+            latest_rtt: measured.map(|rtt| rtt.latest()),
             congestion_window: self.recovery.congestion_window(),
+            ssthresh: Some(self.recovery.ssthresh()).filter(|&window| window != u64::MAX),
+            phase: self.recovery.phase(),
+            in_recovery: self.recovery.in_recovery(),
+            pacing_rate: self.recovery.pacing_rate(),
+            bandwidth: self.recovery.bandwidth(),
             in_flight: self.recovery.bytes_in_flight(),
             peer_max_data: self.limits.max_data,
             mtu: self.recovery.mtu(),

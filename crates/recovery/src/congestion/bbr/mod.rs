@@ -22,7 +22,7 @@ use core::time::Duration;
 use crate::config::Config;
 use crate::time::Instant;
 
-use super::{Ack, Congestion, Controller, LostPacket};
+use super::{Ack, Congestion, CongestionPhase, Controller, LostPacket};
 use cycle::{AckPhase, Phase};
 use loss::{Chance, LongTerm, Loss, ShortTerm, Undo};
 use model::{Aggregation, FullPipe, MaxBandwidth, Rounds};
@@ -203,6 +203,22 @@ impl Controller for Bbr {
 
     fn pacing_rate(&self) -> Option<u64> {
         Some(self.pacing_rate)
+    }
+
+    fn bandwidth(&self) -> Option<u64> {
+        Some(self.bandwidth.max()).filter(|&rate| rate > 0)
+    }
+
+    fn phase(&self) -> CongestionPhase {
+        match self.phase {
+            Phase::Startup => CongestionPhase::Startup,
+            Phase::Drain { .. } => CongestionPhase::Drain,
+            Phase::Down => CongestionPhase::ProbeBwDown,
+            Phase::Cruise => CongestionPhase::ProbeBwCruise,
+            Phase::Refill => CongestionPhase::ProbeBwRefill,
+            Phase::Up => CongestionPhase::ProbeBwUp,
+            Phase::ProbeRtt => CongestionPhase::ProbeRtt,
+        }
     }
 
     fn wants_rate_reduction(&self) -> bool {

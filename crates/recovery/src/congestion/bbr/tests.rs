@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use crate::config::Config;
 use crate::congestion::testing::ack;
-use crate::congestion::{Controller, LostPacket};
+use crate::congestion::{CongestionPhase, Controller, LostPacket};
 use crate::rate::{RateSample, SentState};
 use crate::rtt::Rtt;
 use crate::time::Instant;
@@ -71,6 +71,23 @@ fn section_5_3_1_three_rounds_without_growth_end_startup() {
     assert!(bbr.pacing_rate().unwrap() < 1_210_000 * 51 / 100);
     round(&mut bbr, 8, 1_200_000, 50_000);
     assert!(bbr.phase.is_probe_bw(), "{:?}", bbr.phase);
+}
+
+#[test]
+fn who_watches_is_told_phase_and_bandwidth() {
+    let fresh = Bbr::new(&Config::default());
+    assert_eq!(fresh.phase(), CongestionPhase::Startup);
+    assert_eq!(fresh.bandwidth(), None, "nothing was measured");
+    let bbr = cruising();
+    assert_eq!(bbr.bandwidth(), Some(1_200_000));
+    assert!(
+        matches!(
+            bbr.phase(),
+            CongestionPhase::ProbeBwDown | CongestionPhase::ProbeBwCruise
+        ),
+        "{:?}",
+        bbr.phase()
+    );
 }
 
 #[test]
