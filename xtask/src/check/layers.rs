@@ -4,10 +4,15 @@ use crate::workspace;
 use anyhow::{Result, bail};
 
 /// The engines: no I/O, no `std`.
-pub(super) const ENGINES: [&str; 3] = ["gapless-seq", "gapless-recovery", "gapless-udx"];
+pub(super) const ENGINES: [&str; 4] = [
+    "gapless-seq",
+    "gapless-recovery",
+    "gapless-udx",
+    "gapless-tcp",
+];
 
 /// What each crate below the sockets may depend on directly, development aside. A new name here is a decision.
-const ALLOWED: [(&str, &[&str]); 4] = [
+const ALLOWED: [(&str, &[&str]); 5] = [
     ("gapless-seq", &[]),
     ("gapless-recovery", &["gapless-seq"]),
     (
@@ -23,6 +28,10 @@ const ALLOWED: [(&str, &[&str]); 4] = [
             "hmac",
             "sha2",
         ],
+    ),
+    (
+        "gapless-tcp",
+        &["gapless-seq", "gapless-recovery", "thiserror"],
     ),
     ("gapless-link", &["thiserror"]),
 ];
