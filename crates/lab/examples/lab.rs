@@ -1,17 +1,20 @@
 //! Seeds and loads from the command line: what `cargo xtask lab` runs.
 
 mod counting;
+mod failing;
 
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
 use gapless_lab::peers::Kind;
 use gapless_lab::{
-    HostileSummary, MS, Report, SECOND, Scenario, Summary, run_hostile_seed, run_hostile_seeds,
-    run_logged, run_seed, run_seed_against, run_seeds, run_seeds_against,
+    Failure, HostileSummary, MS, Report, SECOND, Scenario, Summary, run_hostile_seed,
+    run_hostile_seeds, run_logged, run_seed, run_seed_against, run_seeds, run_seeds_against,
+    run_whole,
 };
 use gapless_link::Profile;
 use gapless_udx::{Version, VersionChoice};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -31,6 +34,12 @@ struct Options {
     /// Run this seed alone
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Run the scenario that a file's bytes decide on: what a failing seed was shrunk to, or what a fuzzer found
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "from", "seed", "load", "hostile"])]
+    replay: Option<PathBuf>,
+    /// Make the replayed scenario small if it fails
+    #[arg(long, requires = "replay")]
+    shrink: bool,
     /// With a model of another implementation at one end (an unknown name lists them)
     #[arg(long, conflicts_with = "load")]
     against: Option<Kind>,
@@ -53,6 +62,9 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(file) = &options.replay {
+        return exit(replay(file, &options));
+    }
     let done = match (&options.load, options.seed) {
         (Some(name), _) => one_load(name, &options),
         (None, Some(seed)) if options.hostile => one_hostile_seed(seed, options.log),
@@ -63,6 +75,10 @@ fn main() -> ExitCode {
         },
         (None, None) => many_seeds(&options),
     };
+    exit(done)
+}
+
+fn exit(done: bool) -> ExitCode {
     if done {
         ExitCode::SUCCESS
     } else {
@@ -91,8 +107,12 @@ fn many_seeds(options: &Options) -> bool {
 }
 
 fn print_summary(summary: &Summary, seconds: f64) {
-    for failure in &summary.failures {
-        println!("{failure}\n");
+    for (place, failure) in summary.failures.iter().enumerate() {
+        if place < MOST_SHRUNK {
+            failing::report(failure);
+        } else {
+            println!("{failure}\n");
+        }
     }
     let Summary {
         seeds,
@@ -217,35 +237,70 @@ fn one_hostile_seed(seed: u64, log: bool) -> bool {
 fn one_seed(seed: u64, log: bool) -> bool {
     let scenario = Scenario::from_seed(seed);
     let result = run_seed(seed);
-    if log && print_logged(&scenario) && result.is_err() {
-        // It is the other polling that fails.
-        print_logged(&scenario.with_other_manners());
+    if log {
+        print_both_logged(&scenario, result.is_err());
     }
-    match result {
-        Ok(report) => {
-            print_report(&report);
-            true
-        }
-        Err(failure) => {
-            println!("{failure}");
-            false
-        }
-    }
+    print_result(&result)
 }
 
 fn one_seed_against(kind: Kind, seed: u64, log: bool) -> bool {
     if log {
         print_logged(&Scenario::against(kind, seed));
     }
-    match run_seed_against(kind, seed) {
+    print_result(&run_seed_against(kind, seed))
+}
+
+fn print_result(result: &Result<Report, Failure>) -> bool {
+    match result {
+        Ok(report) => print_report(report),
+        Err(failure) => {
+            std::panic::set_hook(Box::new(|_| {}));
+            failing::report(failure);
+        }
+    }
+    result.is_ok()
+}
+
+fn replay(file: &Path, options: &Options) -> bool {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            println!("{} cannot be read: {error}", file.display());
+            return false;
+        }
+    };
+    let scenario = match options.against {
+        Some(kind) => Scenario::against_from_bytes(kind, &bytes),
+        None => Scenario::from_bytes(&bytes),
+    };
+    let result = run_whole(|| scenario.clone());
+    if options.log {
+        print_both_logged(&scenario, result.is_err());
+    }
+    match result {
         Ok(report) => {
             print_report(&report);
             true
         }
-        Err(failure) => {
-            println!("{failure}");
+        Err(violation) => {
+            println!("{violation}");
+            if options.shrink {
+                std::panic::set_hook(Box::new(|_| {}));
+                let name = file.file_stem().unwrap_or_default().to_string_lossy();
+                failing::small(&name, &bytes, options.against, &violation);
+            }
             false
         }
+    }
+}
+
+/// The log of a run, and if it does not fail by itself, of the same polled otherwise.
+fn print_both_logged(scenario: &Scenario, fails: bool) {
+    if print_logged(scenario)
+        && fails
+        && let Some(other) = scenario.with_other_manners()
+    {
+        print_logged(&other);
     }
 }
 
@@ -322,5 +377,7 @@ fn print_report(report: &Report) {
     }
 }
 
+/// Failing seeds that are made small; where more fail, most fail for the same reason.
+const MOST_SHRUNK: usize = 10;
 const PROGRESS_EVERY: u64 = 10_000;
 const HOSTILE_PROGRESS_EVERY: u64 = 500;

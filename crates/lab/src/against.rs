@@ -1,24 +1,22 @@
 //! Scenarios with a model of another implementation at one end: those of the seeds, cut to what that peer can do.
 
 use crate::bounds;
+use crate::choices::Draw;
 use crate::peers::{Abilities, Kind};
 use crate::plan::{Ending, Manners, SECOND, Scenario, Start, StreamPlan, WriteEnd};
 use gapless_link::{Profile, Queue, Share};
 use gapless_udx::{Version, VersionChoice};
 
 impl Scenario {
-    /// The scenario of a seed with a peer of that kind: it dials in every second one. Half of the paths lose packets.
-    pub fn against(kind: Kind, seed: u64) -> Self {
-        let model = usize::from(seed.is_multiple_of(2));
-        let mut scenario = Self::from_seed(seed);
-        scenario.fit(kind, model);
-        scenario
-    }
-
-    fn fit(&mut self, kind: Kind, model: usize) {
+    /// Puts a peer of that kind in the place of one host. The parity of a seed's number decides what bytes decide by themselves.
+    pub(crate) fn fit(&mut self, kind: Kind, seed: u64, draw: &mut Draw<'_>) {
         let can = kind.abilities();
+        let mut decide = |yes: bool| draw.proposed(2, |_| yes.into()) == 1;
+        let model = usize::from(decide(seed.is_multiple_of(2)));
+        let is_lossy = decide(!(seed / 2).is_multiple_of(2)) && can.repairs_losses;
+        let is_known = decide(seed.is_multiple_of(3));
+        self.other_manners = None;
         let for_moves = self.patience - bounds::patience(&self.calm, &self.streams, 1);
-        let is_lossy = can.repairs_losses && !(self.seed / 2).is_multiple_of(2);
         for profile in self.faults.iter_mut().chain(&mut self.calm) {
             fit_path(profile, can, is_lossy);
         }
@@ -26,8 +24,7 @@ impl Scenario {
             self.moves.clear();
         }
         self.fit_streams(can, model, is_lossy);
-        let knows_version = kind.version() == 3 && self.seed.is_multiple_of(3);
-        let choice = if knows_version {
+        let choice = if is_known && kind.version() == 3 {
             VersionChoice::Only(Version::V3)
         } else {
             VersionChoice::Discover

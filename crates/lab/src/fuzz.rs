@@ -1,7 +1,9 @@
 //! Bytes to runs: what a fuzzer, a seeded mutation, or a file of a regression is turned into.
 //!
-//! Both functions take any bytes and panic if something is wrong; nothing else is a finding.
+//! All functions take any bytes and panic if something is wrong; nothing else is a finding.
 
+use crate::plan::Scenario;
+use crate::seeds::run_whole;
 use gapless_udx::wire::{
     Datagram, Dialect, Encoder, Frame, Packet, Version, peek_destination, peek_ids,
 };
@@ -61,6 +63,19 @@ pub fn endpoint(data: &[u8]) {
         run.settle();
     }
     run.end();
+}
+
+/// Runs the scenario that the bytes decide on ([`Scenario::from_bytes`]), with all that is checked in a seed's run. One that takes
+/// long is cut off.
+///
+/// # Panics
+/// With the first rule that was broken.
+pub fn whole_run(data: &[u8]) {
+    let mut scenario = Scenario::from_bytes(data);
+    scenario.steps_at_most = Some(MOST_STEPS);
+    if let Err(violation) = run_whole(|| scenario) {
+        panic!("{violation}");
+    }
 }
 
 /// Reads numbers off the front.
@@ -286,6 +301,8 @@ fn address(script: &mut Script<'_>) -> SocketAddr {
     ([192, 0, 2, 1], 4_000 + script.pick(3) as u16).into()
 }
 
+/// Steps of a run: no part of a second in an optimised build.
+const MOST_STEPS: u64 = 100_000;
 /// What the limits of [`Run`] come to: eight connections of some 2 MiB each, early packets, and what the application was
 /// handed and has not released.
 const MOST_MEMORY: usize = 64 << 20;

@@ -24,6 +24,7 @@ mod against;
 mod app;
 mod bounds;
 mod check;
+mod choices;
 pub mod fuzz;
 mod host;
 mod hostile;
@@ -36,6 +37,7 @@ mod plan;
 mod report;
 mod scenario;
 mod seeds;
+mod shrink;
 mod spans;
 mod watch;
 mod world;
@@ -52,5 +54,8 @@ pub use plan::{
 };
 pub use report::{Failure, Report, Rule, Violation};
 pub use scenario::memory_bound;
-pub use seeds::{Summary, run_seed, run_seed_against, run_seeds, run_seeds_against};
+pub use seeds::{
+    Summary, run_bytes, run_seed, run_seed_against, run_seeds, run_seeds_against, run_whole,
+};
+pub use shrink::{Shrunk, shrink, shrink_failure};
 pub use world::{run, run_logged};

@@ -1,5 +1,6 @@
 //! What a run consists of, as plain data: two hosts, the path between them, what the applications do, how the engines are polled.
 
+use crate::choices::Choices;
 use crate::peers::Kind;
 use gapless_link::Profile;
 use gapless_udx::EndpointConfig;
@@ -35,8 +36,14 @@ pub struct Scenario {
     pub patience: Time,
     /// All streams have to be over this long after the calm began.
     pub finish_within: Time,
+    /// The run is repeated with the engines polled in this way, and has to deliver the same bytes.
+    pub other_manners: Option<[Manners; 2]>,
     /// The engines check themselves after every so many steps (1: after each), because that takes time.
     pub check_every: u32,
+    /// The run is cut off after so many steps, and what it came to by then is its report: for who has no time.
+    pub steps_at_most: Option<u64>,
+    /// What it was drawn from.
+    pub(crate) choices: Choices,
 }
 
 /// One end.

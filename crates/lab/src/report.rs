@@ -62,6 +62,8 @@ pub struct Report {
     pub streams_over: Option<Time>,
     /// The connection ended in an error that could not be helped: V18 left our side nothing to send, and a model nothing to say.
     pub given_up: bool,
+    /// It was cut off ([`crate::Scenario::steps_at_most`]).
+    pub cut_off: bool,
     /// The longest time in the calm in which nothing happened while something was left to do.
     pub longest_wait: Time,
     /// Steps of the simulation: wakes of a host.

@@ -90,7 +90,7 @@ pub(crate) fn spread<R>(
 /// # Errors
 /// The first rule that was broken. A panic is one.
 pub fn run_seed(seed: u64) -> Result<Report, Failure> {
-    run_scenario(seed, None, || Scenario::from_seed(seed))
+    run_drawn(seed, None, || Scenario::from_seed(seed))
 }
 
 /// Runs one seed with a model of that kind at one end.
@@ -98,24 +98,44 @@ pub fn run_seed(seed: u64) -> Result<Report, Failure> {
 /// # Errors
 /// The first rule that was broken. A panic is one.
 pub fn run_seed_against(kind: Kind, seed: u64) -> Result<Report, Failure> {
-    run_scenario(seed, Some(kind), || Scenario::against(kind, seed))
+    run_drawn(seed, Some(kind), || Scenario::against(kind, seed))
 }
 
-fn run_scenario(
-    seed: u64,
-    against: Option<Kind>,
-    scenario: impl Fn() -> Scenario,
-) -> Result<Report, Failure> {
-    let whole = || {
+/// Runs what these bytes decide on, as [`run_seed`] does.
+///
+/// # Errors
+/// The first rule that was broken. A panic is one.
+pub fn run_bytes(bytes: &[u8]) -> Result<Report, Violation> {
+    run_whole(|| Scenario::from_bytes(bytes))
+}
+
+/// Runs a scenario with all its checks, and where it asks for that under other manners also.
+///
+/// # Errors
+/// The first rule that was broken. A panic is one, also in making the scenario.
+pub fn run_whole(scenario: impl FnOnce() -> Scenario) -> Result<Report, Violation> {
+    guarded(|| {
         let scenario = scenario();
         let report = run(&scenario)?;
-        if against.is_none() && seed.is_multiple_of(POLLED_TWICE_EVERY) && scenario.ends_well() {
-            let other = run(&scenario.with_other_manners())?;
-            compare(&scenario, &report, &other)?;
+        if scenario.ends_well()
+            && !report.cut_off
+            && let Some(other) = scenario.with_other_manners()
+        {
+            let other = run(&other)?;
+            if !other.cut_off {
+                compare(&scenario, &report, &other)?;
+            }
         }
         Ok(report)
-    };
-    guarded(whole).map_err(|violation| Failure {
+    })
+}
+
+fn run_drawn(
+    seed: u64,
+    against: Option<Kind>,
+    scenario: impl FnOnce() -> Scenario,
+) -> Result<Report, Failure> {
+    run_whole(scenario).map_err(|violation| Failure {
         seed,
         hostile: false,
         against,
@@ -183,6 +203,3 @@ impl Summary {
         self.most_memory = self.most_memory.max((memory, seed));
     }
 }
-
-/// Every so many seeds are run a second time under other manners.
-const POLLED_TWICE_EVERY: u64 = 8;

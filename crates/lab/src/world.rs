@@ -101,7 +101,7 @@ impl<'a, 'b> World<'a, 'b> {
         let dialer = &mut self.hosts[0];
         let dialed = dialer.machine.dial(0, remote);
         dialed.map_err(|complaint| self.violation(Some(0), (Rule::Delivery, complaint)))?;
-        while self.stage != Stage::Done {
+        while self.stage != Stage::Done && !self.is_cut_off() {
             let Some(next) = self.next_time() else {
                 let fault = (
                     Rule::Progress,
@@ -116,6 +116,11 @@ impl<'a, 'b> World<'a, 'b> {
             self.advance()?;
         }
         Ok(self.report())
+    }
+
+    fn is_cut_off(&self) -> bool {
+        let most = self.scenario.steps_at_most;
+        most.is_some_and(|most| self.steps >= most)
     }
 
     fn next_time(&self) -> Option<Time> {
@@ -526,6 +531,7 @@ impl<'a, 'b> World<'a, 'b> {
             lasted: self.now,
             streams_over: self.streams_over,
             given_up: self.given_up,
+            cut_off: self.stage != Stage::Done,
             longest_wait: self.longest_wait,
             steps: self.steps,
             links: self.links.each_ref().map(|link| *link.counters()),

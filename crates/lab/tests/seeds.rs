@@ -1,6 +1,8 @@
 //! Random impairment, applications, polling and numbers near the wrap. `cargo xtask lab --seeds N` runs more.
 
-use gapless_lab::{Scenario, run, run_logged, run_seeds};
+use gapless_lab::peers::Kind;
+use gapless_lab::{Scenario, fuzz, run, run_bytes, run_logged, run_seeds};
+use gapless_link::Random;
 use std::fmt::Write;
 
 /// Seeds of every test run.
@@ -43,4 +45,47 @@ fn a_seed_is_the_same_run_each_time() {
             outcomes
         );
     }
+}
+
+#[test]
+fn the_bytes_of_a_scenario_are_the_scenario() {
+    for seed in 0..3_000 {
+        let scenario = Scenario::from_seed(seed);
+        let again = Scenario::from_bytes(scenario.choices());
+        assert_eq!(format!("{scenario:?}"), format!("{again:?}"), "seed {seed}");
+        let kind = Kind::GoV2Early;
+        let against = Scenario::against(kind, seed);
+        let again = Scenario::against_from_bytes(kind, against.choices());
+        assert_eq!(format!("{against:?}"), format!("{again:?}"), "seed {seed}");
+    }
+    for seed in 0..20 {
+        let of_seed = run(&Scenario::from_seed(seed)).map(|report| (report.steps, report.outcomes));
+        let of_bytes = run_bytes(Scenario::from_seed(seed).choices());
+        assert_eq!(
+            of_seed,
+            of_bytes.map(|report| (report.steps, report.outcomes))
+        );
+    }
+}
+
+#[test]
+fn any_bytes_are_a_scenario_and_fewer_are_a_simpler_one() {
+    let mut random = Random::new(20);
+    for _ in 0..100 {
+        let mut bytes = vec![0; random.below(300) as usize];
+        random.fill(&mut bytes);
+        fuzz::whole_run(&bytes);
+        let mut and_zeros = bytes.clone();
+        and_zeros.extend([0; 1_000]);
+        let scenario = Scenario::from_bytes(&bytes);
+        assert_eq!(
+            scenario.choices(),
+            Scenario::from_bytes(&and_zeros).choices()
+        );
+    }
+    let simplest = Scenario::from_bytes(&[]);
+    assert_eq!((simplest.streams.len(), simplest.moves.len()), (1, 0));
+    assert_eq!(simplest.faults, simplest.calm);
+    let report = run_bytes(&[]).expect("the simplest scenario");
+    assert_eq!(report.links[0].lost, 0);
 }
