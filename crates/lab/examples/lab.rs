@@ -2,14 +2,15 @@
 
 mod counting;
 mod failing;
+mod marks;
 
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
 use gapless_lab::peers::Kind;
 use gapless_lab::{
-    Failure, HostileSummary, MS, Report, SECOND, Scenario, Summary, run_hostile_seed,
-    run_hostile_seeds, run_logged, run_seed, run_seed_against, run_seeds, run_seeds_against,
-    run_whole,
+    Failure, HostileSummary, MS, MarkGroup, MarkTally, Report, SECOND, Scenario, Summary,
+    run_hostile_seed, run_hostile_seeds, run_logged, run_seed, run_seed_against, run_seeds,
+    run_seeds_against, run_whole,
 };
 use gapless_link::Profile;
 use gapless_udx::{Version, VersionChoice};
@@ -58,6 +59,9 @@ struct Options {
     /// Seeds of a hostile peer that attacks an engine, instead of two engines on a bad path
     #[arg(long, conflicts_with = "load")]
     hostile: bool,
+    /// Print how often each rare branch of the engines was taken
+    #[arg(long, conflicts_with_all = ["seed", "load"])]
+    marks: bool,
 }
 
 fn main() -> ExitCode {
@@ -92,7 +96,9 @@ fn many_seeds(options: &Options) -> bool {
     let begin = Instant::now();
     let done = AtomicU64::new(0);
     let seeds = options.from..options.from.saturating_add(options.seeds);
-    let progress = |_| {
+    let collector = marks::Collector::default();
+    let progress = |seed| {
+        collector.collect(seed);
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(PROGRESS_EVERY) {
             eprintln!("{done} of {} seeds", options.seeds);
@@ -103,7 +109,12 @@ fn many_seeds(options: &Options) -> bool {
         None => run_seeds(seeds, progress),
     };
     print_summary(&summary, begin.elapsed().as_secs_f64());
-    summary.failures.is_empty()
+    let groups = match options.against {
+        Some(kind) => vec![MarkGroup::Against(kind)],
+        None => vec![MarkGroup::Seeds, MarkGroup::ManySeeds],
+    };
+    let all_hit = print_marks(&collector.tally(), &groups, options.marks);
+    summary.failures.is_empty() && all_hit
 }
 
 fn print_summary(summary: &Summary, seconds: f64) {
@@ -151,14 +162,32 @@ fn many_hostile_seeds(options: &Options) -> bool {
     let begin = Instant::now();
     let done = AtomicU64::new(0);
     let seeds = options.from..options.from.saturating_add(options.seeds);
-    let summary = run_hostile_seeds(seeds, Some(counting::METER), |_| {
+    let collector = marks::Collector::default();
+    let summary = run_hostile_seeds(seeds, Some(counting::METER), |seed| {
+        collector.collect(seed);
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(HOSTILE_PROGRESS_EVERY) {
             eprintln!("{done} of {} seeds", options.seeds);
         }
     });
     print_hostile_summary(&summary, begin.elapsed().as_secs_f64());
-    summary.failures.is_empty()
+    let all_hit = print_marks(&collector.tally(), &[MarkGroup::Hostile], options.marks);
+    summary.failures.is_empty() && all_hit
+}
+
+/// Whether all marks of the groups were hit, as far as these were seeds enough to tell.
+fn print_marks(tally: &MarkTally, groups: &[MarkGroup], all: bool) -> bool {
+    if all {
+        print!("{tally}");
+    }
+    let missing: Vec<_> = groups
+        .iter()
+        .flat_map(|group| tally.missing(*group))
+        .collect();
+    for name in &missing {
+        println!("no seed took the branch {name}");
+    }
+    missing.is_empty()
 }
 
 fn print_hostile_summary(summary: &HostileSummary, seconds: f64) {

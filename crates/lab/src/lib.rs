@@ -31,6 +31,7 @@ mod hostile;
 pub mod load;
 mod log;
 mod machine;
+mod marks;
 mod pattern;
 pub mod peers;
 mod plan;
@@ -48,6 +49,7 @@ pub use hostile::{
     run_hostile_seeds, run_outsider,
 };
 pub use log::{Sink, describe};
+pub use marks::{MarkGroup, MarkTally};
 pub use plan::{
     DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,
     StreamPlan, Time, WriteEnd, WritePlan,

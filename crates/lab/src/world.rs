@@ -8,7 +8,7 @@ use crate::report::{Report, Rule, Seconds, Violation};
 use crate::watch::{Fault, Watch};
 use gapless_link::{Counters, Link};
 use gapless_udx::{CloseReason, Ecn, Endpoint, Instant};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Runs a scenario to its end.
 ///
@@ -72,7 +72,7 @@ enum Stage {
 
 impl<'a, 'b> World<'a, 'b> {
     fn new(scenario: &'a Scenario, log: Log<'b>) -> Self {
-        let host = |index| Host::new(scenario, index, address(index, 0));
+        let host = |index| Host::new(scenario, index, address(index));
         let link = |index: usize| Link::new(&scenario.faults[index], index as u64);
         Self {
             scenario,
@@ -157,7 +157,8 @@ impl<'a, 'b> World<'a, 'b> {
             .is_some_and(|&at| at <= self.now)
         {
             self.moves_done += 1;
-            self.hosts[0].address = address(0, self.moves_done as u16);
+            self.hosts[0].address =
+                moved(self.hosts[0].address, self.scenario.seed, self.moves_done);
             let address = self.hosts[0].address;
             self.log
                 .line(self.now, || format!("the dialer is now at {address}"));
@@ -541,9 +542,21 @@ impl<'a, 'b> World<'a, 'b> {
     }
 }
 
-/// Addresses set aside for documentation (RFC 5737). The port tells how often the host moved.
-fn address(host: usize, moves: u16) -> SocketAddr {
-    (Ipv4Addr::new(192, 0, 2, 1 + host as u8), 4001 + moves).into()
+/// Addresses set aside for documentation (RFC 5737).
+fn address(host: usize) -> SocketAddr {
+    (Ipv4Addr::new(192, 0, 2, 1 + host as u8), 4001).into()
+}
+
+/// Where a host is after it moved so often: another port, or also another host, which is another path (RFC 9000 9.4).
+fn moved(from: SocketAddr, seed: u64, moves: usize) -> SocketAddr {
+    let host = match from.ip() {
+        IpAddr::V4(ip) if (seed / 2 + moves as u64).is_multiple_of(2) => {
+            let [.., last] = ip.octets();
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, last.wrapping_add(10)))
+        }
+        same => same,
+    };
+    SocketAddr::new(host, 4001 + moves as u16)
 }
 
 /// Why a datagram will not arrive, or arrives twice, told from what the link counted.

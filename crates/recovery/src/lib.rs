@@ -55,6 +55,8 @@ mod config;
 mod congestion;
 mod event;
 mod loss;
+#[cfg(feature = "marks")]
+pub mod marks;
 mod mtu;
 mod num;
 mod pacer;
@@ -64,6 +66,8 @@ mod rate;
 mod recovery;
 mod ring;
 mod rtt;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 mod sent_log;
 mod time;
 

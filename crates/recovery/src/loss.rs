@@ -1,5 +1,7 @@
 //! When a transmission is lost: RACK, RFC 8985 section 6, and when its loss was an error.
 
+use gapless_seq::{mark, sabotage};
+
 use crate::num::nanos;
 use crate::rtt::{GRANULARITY, Rtt};
 use crate::time::Instant;
@@ -44,6 +46,7 @@ impl Rack {
 
     /// RFC 8985 6.2 step 3: one was delivered after a later one.
     pub(crate) fn on_reordering(&mut self) {
+        mark!(ReorderingSeen, !self.reordering_seen);
         self.reordering_seen = true;
     }
 
@@ -52,6 +55,7 @@ impl Rack {
         self.reordering_seen = true;
         self.persist = PERSISTENCE;
         if self.newest >= self.round_end {
+            mark!(ReorderingWindowWidened);
             self.round_end = next;
             self.multiplier = self.multiplier.saturating_add(1);
         }
@@ -60,6 +64,7 @@ impl Rack {
     pub(crate) fn on_recovery(&mut self) {
         self.persist = self.persist.saturating_sub(1);
         if self.persist == 0 {
+            mark!(ReorderingWindowForgotten, self.multiplier > 1);
             self.multiplier = 1;
             self.persist = PERSISTENCE;
         }
@@ -86,8 +91,13 @@ impl Rack {
     /// `delay` as returned above, for the same instant.
     pub(crate) fn is_lost(&self, order: u64, sent_at: Instant, now: Instant, delay: u64) -> bool {
         // RFC 8985 6.2 step 4: once reordering was seen, counting packets proves nothing (V15).
-        (!self.reordering_seen && self.newest.saturating_sub(order) >= PACKET_THRESHOLD)
-            || nanos(now.saturating_duration_since(sent_at)) >= delay
+        let by_count =
+            !self.reordering_seen && self.newest.saturating_sub(order) >= PACKET_THRESHOLD;
+        let by_time =
+            nanos(now.saturating_duration_since(sent_at)) >= delay && !sabotage!(LossByCountOnly);
+        mark!(LostByCount, by_count && !by_time);
+        mark!(LostByTime, by_time && !by_count);
+        by_count || by_time
     }
 }
 
@@ -140,6 +150,7 @@ impl Episode {
     /// A loss of the episode `id` was an error; whether that was the last of this one's, so that it never happened.
     pub(crate) fn on_spurious(&mut self, id: u32) -> bool {
         if id != self.id || !self.undoable {
+            mark!(SpuriousLossTooLate);
             return false;
         }
         self.spurious = self.spurious.saturating_add(1);

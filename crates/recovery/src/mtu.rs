@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::MtuConfig;
 use crate::time::Instant;
 
@@ -86,6 +88,7 @@ impl MtuSearch {
             Phase::Disabled => return None,
             // RFC 8899 5.2: the base is confirmed, or PMTU_RAISE_TIMER has run out.
             Phase::Base | Phase::Complete => {
+                mark!(MtuSearchedAgain, self.next_search > Instant::ZERO);
                 self.ceiling = self.config.max;
                 self.failures = 0;
                 self.phase = Phase::Searching;
@@ -110,7 +113,7 @@ impl MtuSearch {
     pub(crate) fn on_probe_acked(&mut self, now: Instant, order: u64) -> Option<Change> {
         let (_, size) = self.probe.take_if(|(probe, _)| *probe == order)?;
         let from = self.current;
-        self.current = size.max(from);
+        self.current = sabotage!(MtuNeverRaised, from, size.max(from));
         self.ceiling = self.ceiling.max(size);
         self.failures = 0;
         self.suspicions = 0;
@@ -129,6 +132,7 @@ impl MtuSearch {
         };
         self.failures = self.failures.saturating_add(1);
         if self.failures >= self.config.max_probes {
+            mark!(MtuRefused);
             // RFC 8899 5.1.3: MAX_PROBES lost, so this size does not pass.
             self.failures = 0;
             self.ceiling = size.saturating_sub(1).max(self.current);
@@ -141,6 +145,7 @@ impl MtuSearch {
     /// An ordinary packet arrived.
     pub(crate) fn on_acked(&mut self, bytes: u32) {
         if self.suspicions > 0 && bytes >= u32::from(self.smallest_lost) {
+            mark!(MtuSuspicionCleared);
             self.suspicions = 0;
             self.smallest_lost = u16::MAX;
         }
@@ -159,6 +164,7 @@ impl MtuSearch {
         next: u64,
     ) -> Option<Change> {
         if bytes <= u32::from(self.config.base)
+            || sabotage!(BlackHoleIgnored)
             || self.current <= self.config.base
             || order < self.suspected_below
         {
@@ -213,6 +219,7 @@ impl MtuSearch {
     }
 
     fn finish(&mut self, now: Instant) {
+        mark!(MtuSearchFinished);
         self.phase = Phase::Complete;
         self.next_search = now.saturating_add(self.config.raise_after);
     }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::num::{nanos, scale};
 use crate::time::Instant;
 
@@ -79,11 +81,13 @@ impl Pacer {
         if tokens >= needed {
             return None;
         }
+        mark!(PacerWaits);
         let quantum = scale(self.rate, QUANTUM, NANOS_PER_SEC)
             .min(QUANTUM_BYTES)
             .min(self.capacity);
         let missing = quantum.max(needed).saturating_sub(tokens);
         let wait = scale(missing, NANOS_PER_SEC, self.rate).max(1);
+        let wait = sabotage!(PacedInThePast, 0, wait);
         Some(now.saturating_add(Duration::from_nanos(wait)))
     }
 

@@ -1,5 +1,7 @@
 //! Proportional rate reduction: RFC 9937, which replaces RFC 6937.
 
+use gapless_seq::mark;
+
 use crate::num::scale;
 
 /// One episode of recovery. Spreads the reduction of the window over the round trip that repairs the loss.
@@ -49,6 +51,7 @@ impl Prr {
         self.delivered = self.delivered.saturating_add(step.delivered);
         let mut count = if step.in_flight > step.ssthresh {
             // Proportional rate reduction: CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out.
+            mark!(PrrProportional);
             let flight = self.flight.max(1);
             let share = scale(self.delivered, step.ssthresh, flight);
             let exact = scale(share, flight, step.ssthresh.max(1)) >= self.delivered;
@@ -58,12 +61,15 @@ impl Prr {
         } else {
             // PRR-CRB; PRR-SSRB when recovery makes good progress.
             let mut count = self.delivered.saturating_sub(self.out).max(step.delivered);
+            mark!(PrrConservative, !step.safe);
             if step.safe {
+                mark!(PrrSlowStart);
                 count = count.saturating_add(step.mtu);
             }
             count.min(step.ssthresh.saturating_sub(step.in_flight))
         };
         if self.out == 0 && count == 0 {
+            mark!(PrrForced);
             // Force a fast retransmission upon entering recovery.
             count = step.mtu;
         }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::num::nanos;
 use crate::rtt::Rtt;
 use crate::time::Instant;
@@ -69,6 +71,10 @@ impl Pto {
     pub(crate) fn duration(&self, rtt: &Rtt) -> Duration {
         let once = self.unbacked(rtt);
         let factor = 1_u64.checked_shl(self.count).unwrap_or(u64::MAX);
+        mark!(
+            PtoCapped,
+            self.count > 0 && once.saturating_mul(factor) > self.max.max(once)
+        );
         Duration::from_nanos(once.saturating_mul(factor).min(self.max.max(once)))
     }
 
@@ -85,6 +91,8 @@ impl Pto {
     }
 
     pub(crate) fn on_timeout(&mut self, now: Instant) {
+        mark!(TailProbe, self.count == 0);
+        mark!(PtoBackedOff, self.count > 0);
         self.owed = if self.count == 0 {
             FIRST_PROBES
         } else {
@@ -110,7 +118,8 @@ impl Pto {
     pub(crate) fn on_progress(&mut self, now: Instant, unambiguous: bool) {
         self.base = now;
         self.owed = 0;
-        if unambiguous {
+        mark!(BackoffKept, !unambiguous && self.count > 0);
+        if unambiguous && !sabotage!(BackoffForEver) {
             self.count = 0;
         }
     }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::mark;
+
 use crate::num::{nanos, narrow, scale};
 use crate::time::Instant;
 
@@ -144,6 +146,7 @@ impl DeliveryRate {
         self.first_sent_at = sent_at;
         let interval = send_elapsed.max(ack_elapsed);
         if interval == 0 || interval < min_rtt {
+            mark!(RateSampleTooShort);
             return None;
         }
         Some(RateSample {

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::mark;
+
 use crate::num::nanos;
 use crate::time::Instant;
 
@@ -94,6 +96,7 @@ impl Rtt {
         // An acknowledgement that repeats what a lost one said names a number that came long ago. Counted whole, that time would put off
         // the next loss by as much.
         let late = nanos(ack_delay).saturating_sub(ORDINARY_DELAY);
+        mark!(AckDelayLong, late > 0);
         self.prompt = sample.saturating_sub(late).max(floor);
         let adjusted = sample.saturating_sub(nanos(ack_delay)).max(floor);
         if self.samples == 0 {
@@ -137,6 +140,7 @@ impl Rtt {
         if self.samples == 0 {
             self.window_started = now;
         } else if nanos(now.saturating_duration_since(self.window_started)) >= MIN_WINDOW {
+            mark!(LeastRttExpired);
             self.previous_min = self.min;
             self.min = u64::MAX;
             self.window_started = now;

@@ -24,14 +24,24 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "marks", feature = "sabotage"))]
+#[doc(hidden)]
+pub extern crate std;
+
 mod invariant;
+mod mark;
+#[cfg(feature = "marks")]
+pub mod marks;
 mod ranges;
+mod sabotage;
 mod window;
 mod wire;
 
 pub use invariant::STRICT;
 #[doc(hidden)]
 pub use invariant::broken;
+#[cfg(feature = "marks")]
+pub use mark::Hits;
 pub use ranges::{Full, Gaps, Inserted, Iter, RangeSet};
 pub use window::Window;
 pub use wire::{Wire, Wire8, Wire16, Wire32, Wire64};

@@ -6,6 +6,8 @@ use core::mem;
 use core::ops::Range;
 use core::slice;
 
+use crate::mark;
+
 /// A set of positions, kept as at most `N` ranges, sorted and with a gap between any two, inline.
 ///
 /// Positions are `0` to `u64::MAX - 1`: the ranges are half open. An empty or reversed range is the
@@ -95,8 +97,12 @@ impl<const N: usize> RangeSet<N> {
         }
         let evicted = match self.first() {
             Some(lowest) if lowest.start < range.start => self.pop_first(),
-            _ => return (Inserted { added: 0 }, Some(range)),
+            _ => {
+                mark!(LowRangeRefused);
+                return (Inserted { added: 0 }, Some(range));
+            }
         };
+        mark!(LowestRangeDropped);
         (self.insert(range).unwrap_or_default(), evicted)
     }
 
@@ -125,6 +131,7 @@ impl<const N: usize> RangeSet<N> {
         let kept = left.len().saturating_add(right.len());
         if !left.is_empty() && !right.is_empty() && hit.end.saturating_sub(hit.start) == 1 {
             self.open(hit.end, right)?;
+            mark!(RangeSplit);
             self.put(hit.start, left);
             return Ok(before.saturating_sub(kept));
         }
@@ -270,6 +277,7 @@ impl<const N: usize> RangeSet<N> {
 
     /// Makes room at `index`, moving what stands there and behind it up by one, and puts `span` there.
     fn open(&mut self, index: usize, span: Span) -> Result<(), Full> {
+        mark!(SetFull, self.len >= N);
         let moved = self.spans.get_mut(index..=self.len).ok_or(Full)?;
         let mut carried = span;
         for slot in moved {

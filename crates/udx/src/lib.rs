@@ -67,7 +67,11 @@ mod endpoint;
 mod error;
 mod event;
 mod limits;
+#[cfg(feature = "marks")]
+pub mod marks;
 mod peer;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 mod stream;
 pub mod wire;
 

@@ -1,5 +1,7 @@
 //! CUBIC, RFC 9438, in integers.
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::Config;
 use crate::num::{nanos, scale};
 use crate::time::Instant;
@@ -98,10 +100,13 @@ impl Cubic {
         let window = self.base.window;
         let w_est = self.epoch.w_est >> FRACTION_BITS;
         if self.w_cubic(self.epoch.age) < w_est {
+            mark!(CubicRenoFriendly);
             // RFC 9438 4.3: the Reno-friendly region.
             self.base.set_window(window.max(w_est));
             return;
         }
+        mark!(CubicConcave, window < self.epoch.w_max);
+        mark!(CubicConvex, window > self.epoch.w_max);
         // RFC 9438 4.2: the target a round trip ahead, within [cwnd, 1.5 cwnd].
         let ahead = self.epoch.age.saturating_add(ack.rtt.smoothed_nanos());
         let most = window.saturating_add(window / 2);
@@ -173,6 +178,7 @@ impl Cubic {
 impl Controller for Cubic {
     fn on_sent(&mut self, now: Instant, _bytes: u64, in_flight: u64) {
         if in_flight == 0 && self.epoch.running {
+            mark!(CubicSilence);
             // Silence ended: it does not count as age.
             self.epoch.updated = self.epoch.updated.max(now);
         }
@@ -198,6 +204,7 @@ impl Controller for Cubic {
             epoch: self.epoch.clone(),
         });
         // RFC 9438 4.7: fast convergence gives way to newer flows.
+        mark!(CubicFastConvergence, window < self.epoch.w_max);
         self.epoch.w_max = if window < self.epoch.w_max {
             scale(
                 window,
@@ -225,7 +232,9 @@ impl Controller for Cubic {
     fn on_spurious_congestion(&mut self, now: Instant) {
         // RFC 9438 4.9.2.
         if let Some(prior) = self.prior.take() {
-            self.base.set_window(prior.window.max(self.base.window));
+            mark!(CubicUndone);
+            let window = sabotage!(UndoneTwice, prior.window.saturating_mul(2), prior.window);
+            self.base.set_window(window.max(self.base.window));
             self.base.ssthresh = prior.ssthresh;
             self.epoch = prior.epoch;
             self.epoch.updated = self.epoch.updated.max(now);

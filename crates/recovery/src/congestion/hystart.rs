@@ -1,5 +1,7 @@
 //! HyStart++, RFC 9406: leaves slow start when the round trip time rises, before packets are lost.
 
+use gapless_seq::mark;
+
 use crate::num::nanos;
 
 use super::Ack;
@@ -88,6 +90,7 @@ impl HyStart {
         if let Some((baseline, _)) = self.conservative {
             // RFC 9406 4.2: the rise was no congestion after all.
             if self.current_round_min < baseline {
+                mark!(CssLeft);
                 self.conservative = None;
             }
             return;
@@ -98,6 +101,7 @@ impl HyStart {
         let threshold =
             (self.last_round_min / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH);
         if self.current_round_min >= self.last_round_min.saturating_add(threshold) {
+            mark!(CssEntered);
             self.conservative = Some((self.current_round_min, 0));
         }
     }

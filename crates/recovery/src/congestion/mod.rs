@@ -9,6 +9,8 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::{Algorithm, Config};
 use crate::rate::{RateSample, SentState};
 use crate::rtt::Rtt;
@@ -318,11 +320,15 @@ impl Base {
         match growth {
             hystart::Growth::Full => self.grow(bytes),
             hystart::Growth::Conservative => self.grow(bytes / hystart::CSS_GROWTH_DIVISOR),
-            hystart::Growth::Stop => self.ssthresh = self.window,
+            hystart::Growth::Stop => {
+                mark!(SlowStartLeftByDelay);
+                self.ssthresh = self.window;
+            }
         }
     }
 
     fn grow(&mut self, bytes: u64) {
+        let bytes = sabotage!(NoSlowStart, 0, bytes);
         // RFC 5681 3.1: slow start ends at ssthresh, not beyond.
         let window = self
             .window

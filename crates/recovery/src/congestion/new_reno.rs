@@ -1,5 +1,7 @@
 //! NewReno over packets: RFC 9002 section 7 and appendix B.
 
+use gapless_seq::mark;
+
 use crate::config::Config;
 use crate::time::Instant;
 
@@ -41,6 +43,7 @@ impl Controller for NewReno {
         self.credit = self.credit.saturating_add(ack.bytes);
         let window = self.base.window;
         if self.credit >= window {
+            mark!(NewRenoGrew);
             let packets = self.credit.checked_div(window).unwrap_or(0);
             self.credit = self.credit.saturating_sub(packets.saturating_mul(window));
             self.base
@@ -63,6 +66,7 @@ impl Controller for NewReno {
 
     fn on_spurious_congestion(&mut self, _now: Instant) {
         if let Some((window, ssthresh)) = self.prior.take() {
+            mark!(NewRenoUndone);
             self.base.set_window(window.max(self.base.window));
             self.base.ssthresh = ssthresh;
         }

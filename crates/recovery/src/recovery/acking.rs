@@ -3,6 +3,8 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::Class;
 use crate::congestion::{Ack, Congestion, LostPacket};
 use crate::event::{Event, count};
@@ -94,6 +96,7 @@ impl<R> Recovery<R> {
         let min_rtt = if pto.count() < TIMEOUTS_OF_ANOTHER_PATH {
             rtt.min_nanos()
         } else {
+            mark!(LeastRttDoubted);
             0
         };
         let result = log.acknowledge(largest, ranges, |delivered, what| {
@@ -105,6 +108,8 @@ impl<R> Recovery<R> {
             .into_iter()
             .flatten()
             {
+                mark!(LossDisproved, delivered.was_lost.is_some());
+                mark!(LossDisprovedByEarlyAnswer, delivered.was_lost.is_none());
                 tally.spurious = tally.spurious.saturating_add(1);
                 tally.undone |= episode.on_spurious(lost_in);
             }
@@ -114,6 +119,7 @@ impl<R> Recovery<R> {
             }
         });
         if let Err(NeverSent) = result {
+            mark!(AckOfUnsentRefused);
             count(&mut self.stats.acks_refused, 1);
             return Err(AckError::NeverSent);
         }
@@ -174,6 +180,7 @@ impl<R> Recovery<R> {
     }
 
     fn undo(&mut self, now: Instant) {
+        mark!(SpuriousLossUndone);
         self.prr = None;
         self.control.get_mut().on_spurious_congestion(now);
         count(&mut self.stats.congestion_undone, 1);
@@ -225,6 +232,7 @@ impl<R> Recovery<R> {
             .probe
             .and_then(|order| self.mtu.on_probe_acked(now, order))
         {
+            mark!(MtuRaised);
             self.control.get_mut().on_mtu(change.to);
             self.events.push(Event::MtuChanged {
                 from: change.from,
@@ -252,7 +260,8 @@ impl<R> Recovery<R> {
             ..
         } = self;
         let control = control.get_mut();
-        let survivor = log.lose_while(rack.newest(), |lost: Lost<'_>| {
+        let below = sabotage!(NoFastRetransmit, 0, rack.newest());
+        let survivor = log.lose_while(below, |lost: Lost<'_>| {
             let transmission = lost.transmission;
             if !rack.is_lost(lost.order, transmission.sent_at, now, delay) {
                 return None;
@@ -265,6 +274,7 @@ impl<R> Recovery<R> {
             losses.packets = losses.packets.saturating_add(1);
             losses.bytes = losses.bytes.saturating_add(u64::from(transmission.bytes));
             if transmission.foreign {
+                mark!(OldPathLost);
                 return Some(NO_EPISODE);
             }
             let bytes = u64::from(transmission.bytes);
@@ -315,8 +325,9 @@ impl<R> Recovery<R> {
         if losses.begins {
             self.begin_episode(now, prior_in_flight, delivered, losses.bytes);
         }
-        if losses.persistent {
+        if losses.persistent && !sabotage!(PersistentIgnored) {
             // RFC 9002 7.6.2.
+            mark!(PersistentCongestion);
             self.persistent.reset();
             self.episode.keep();
             self.prr = None;
@@ -353,6 +364,7 @@ impl<R> Recovery<R> {
             window: control.window(),
         });
         if slow_start {
+            mark!(SlowStartLeftByLoss);
             self.events.push(Event::SlowStartExit {
                 window: control.window(),
             });
@@ -364,6 +376,7 @@ impl<R> Recovery<R> {
         let next = self.log.next_order();
         if let Some(change) = self.mtu.on_suspicion(now, bytes, order, next) {
             self.control.get_mut().on_mtu(change.to);
+            mark!(BlackHoleFound);
             count(&mut self.stats.black_holes, 1);
             self.events.push(Event::BlackHole {
                 from: change.from,
@@ -399,6 +412,7 @@ impl Tally {
             self.probe = Some(delivered.order);
         }
         if transmission.foreign {
+            mark!(OldPathAcked);
             return;
         }
         self.bytes = self.bytes.saturating_add(u64::from(transmission.bytes));
@@ -406,6 +420,7 @@ impl Tally {
         // RFC 8985 6.2 step 2: an answer faster than any round trip answers an earlier transmission.
         let too_fast = delivered.ambiguous
             && nanos(now.saturating_duration_since(transmission.sent_at)) < min_rtt;
+        mark!(AnswerTooFast, too_fast);
         if !too_fast
             && self
                 .newest
@@ -417,7 +432,8 @@ impl Tally {
             self.reordered = true;
         }
         // Karn: a sample only where the answer can mean one transmission alone.
-        if delivered.largest && !delivered.ambiguous {
+        mark!(KarnRefusedSample, delivered.largest && delivered.ambiguous);
+        if delivered.largest && (!delivered.ambiguous || sabotage!(KarnIgnored)) {
             self.rtt_sample = Some(now.saturating_duration_since(transmission.sent_at));
         }
     }

@@ -7,6 +7,8 @@ mod timing;
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::{Class, Config};
 use crate::congestion::{CongestionPhase, Control, Controller};
 use crate::event::{Event, Events, Stats, count};
@@ -124,13 +126,17 @@ impl<R> Recovery<R> {
             return Permission::Probe;
         }
         if self.log.is_full() && self.log.queued() == 0 {
+            mark!(LogFull);
             return Permission::LogFull;
         }
         let in_flight = self.log.bytes_in_flight();
         // A window smaller than a packet must not stop an idle sender for ever.
-        if in_flight > 0 && in_flight.saturating_add(u64::from(bytes)) > self.congestion_window() {
+        let full = in_flight.saturating_add(u64::from(bytes)) > self.congestion_window();
+        if in_flight > 0 && full && !sabotage!(WindowIgnored) {
+            mark!(WindowFull);
             return Permission::Congestion;
         }
+        mark!(WindowTooSmall, u64::from(bytes) > self.congestion_window());
         self.pacer
             .blocked_until(now.max(self.now), bytes)
             .map_or(Permission::Now, Permission::Pacer)
@@ -393,6 +399,7 @@ impl<R> Recovery<R> {
     pub fn on_app_limited(&mut self) {
         let in_flight = self.log.bytes_in_flight();
         if in_flight < self.congestion_window() {
+            mark!(AppLimited);
             self.rate.on_app_limited(in_flight);
         }
     }
@@ -414,6 +421,7 @@ impl<R> Recovery<R> {
     /// path neither fills nor reduces the new window.
     pub fn on_path_change(&mut self, now: Instant) {
         let now = self.advance(now);
+        mark!(PathChanged);
         self.log.leave_path();
         self.rtt.reset();
         self.episode.on_path_change(self.log.next_order());
@@ -422,6 +430,7 @@ impl<R> Recovery<R> {
         self.pto.reset(now);
         self.control.get_mut().on_path_change(now);
         if let Some(change) = self.mtu.on_path_change() {
+            mark!(MtuLowered);
             self.control.get_mut().on_mtu(change.to);
             self.events.push(Event::MtuChanged {
                 from: change.from,
@@ -438,6 +447,7 @@ impl<R> Recovery<R> {
     /// arrived. The round trip time, the counts and the events stay.
     pub fn restart(&mut self, config: &Config, now: Instant) {
         let now = self.advance(now);
+        mark!(BooksBegunAnew);
         let anew = Recovery::new(config, now);
         let before = core::mem::replace(self, anew);
         if let Control::Custom(mut controller) = before.control {

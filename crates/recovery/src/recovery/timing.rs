@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::Class;
 use crate::event::{Event, count};
 use crate::num::nanos;
@@ -28,7 +30,7 @@ impl<R> Recovery<R> {
             // RFC 9002 6.2.1: the probe timeout is not set while the loss timer is.
             return self.loss_time;
         }
-        if self.is_waiting() {
+        if self.is_waiting() && !(sabotage!(PtoOnce) && self.pto.count() > 0) {
             return Some(self.pto.deadline(&self.rtt));
         }
         self.release_at
@@ -39,7 +41,8 @@ impl<R> Recovery<R> {
         let now = self.advance(now);
         if let Some(loss_time) = self.loss_time {
             if loss_time <= now {
-                self.find_losses(now, 0, true);
+                let _lost = self.find_losses(now, 0, true);
+                mark!(LossTimerFired, _lost > 0);
                 // What was found is to be sent again; its answer is waited for from now on.
                 self.pto.restart(now);
             }
@@ -47,6 +50,7 @@ impl<R> Recovery<R> {
             self.on_probe_timeout(now);
         }
         if self.release_at.is_some_and(|at| at <= now) {
+            mark!(MemoryReleased);
             self.release_at = None;
             self.log.trim(Instant::MAX);
             self.log.release_memory();
@@ -66,6 +70,7 @@ impl<R> Recovery<R> {
         }
         // Whatever is overdue: a small packet may have been lost by chance, and the probes that carry new data by their size.
         let suspect = self.log.largest_in_flight();
+        mark!(PtoWithNothingInFlight, self.log.packets_in_flight() == 0);
         self.pto.on_timeout(now);
         self.probing_since = self.log.next_order();
         count(&mut self.stats.ptos, 1);
@@ -103,6 +108,7 @@ impl<R> Recovery<R> {
             self.mtu.on_probe_lost(now, order);
         }
         if packets > 0 {
+            mark!(PingsExpired);
             count(&mut self.stats.packets_lost, packets);
             count(&mut self.stats.bytes_lost, bytes);
             let by_timer = true;

@@ -2,6 +2,8 @@
 
 use core::ops::RangeInclusive;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::Numbering;
 use crate::ring::Ring;
 
@@ -58,9 +60,8 @@ impl<R> SentLog<R> {
         mut visit: impl FnMut(Delivered<'_>, Option<R>),
     ) -> Result<(), NeverSent> {
         // R3: nothing beyond what was transmitted is believed, and then nothing at all of it.
-        if largest >= self.next_number
-            || ranges.clone().any(|range| *range.end() >= self.next_number)
-        {
+        let beyond = |number: u64| number >= self.next_number && !sabotage!(UnsentBelieved);
+        if beyond(largest) || ranges.clone().any(|range| beyond(*range.end())) {
             return Err(NeverSent);
         }
         for range in ranges {
@@ -173,6 +174,7 @@ fn deliver_record<R>(
         },
     );
     if let Some(what) = what {
+        mark!(ForgottenAcked);
         // Its last transmission is no longer remembered; what arrived has arrived nevertheless.
         let forgotten = Transmission::forgotten();
         let delivered = Delivered {

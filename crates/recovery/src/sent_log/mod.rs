@@ -10,6 +10,8 @@ mod records;
 mod runs;
 mod transmissions;
 
+use gapless_seq::{mark, sabotage};
+
 use crate::config::{Class, Config, Numbering};
 use crate::rate::Snapshot;
 use crate::ring::{OutOfMemory, Ring};
@@ -183,9 +185,11 @@ impl<R> SentLog<R> {
     /// Mints a number for nothing: its transmission is over before it began.
     pub(crate) fn skip_number(&mut self) {
         let after = self.after_minting(1);
-        if let (Numbering::Fresh, Some(after)) = (self.numbering, after)
+        let harmless = self.numbering == Numbering::Fresh || sabotage!(AckTakesNumber);
+        if let (true, Some(after)) = (harmless, after)
             && self.transmissions.push_closed().is_ok()
         {
+            mark!(NumberSkipped);
             self.next_number = after;
         }
     }
@@ -208,7 +212,10 @@ impl<R> SentLog<R> {
                 self.next_number,
                 self.after_minting(1).ok_or(ResendError::NumbersExhausted)?,
             ),
-            Numbering::Reuse => (own_number, self.next_number),
+            Numbering::Reuse => (
+                sabotage!(NumberReused, self.next_number.saturating_sub(1), own_number),
+                self.next_number,
+            ),
         };
         self.transmissions
             .reserve()
@@ -227,6 +234,8 @@ impl<R> SentLog<R> {
             // RFC 8985 6.1: a segment has one transmission time, that of its last transmission.
             self.transmissions.void(latest);
         }
+        mark!(ResentReused, self.numbering == Numbering::Reuse);
+        mark!(ResentFresh, self.numbering == Numbering::Fresh);
         self.next_number = after;
         self.records.dequeue(id);
         if let Some(record) = self.records.get_mut(id) {
@@ -283,6 +292,7 @@ impl<R> SentLog<R> {
             // No acknowledgement can name that transmission any more.
             self.transmissions.void(latest);
         }
+        mark!(RecordSplit);
         self.records.remove(id);
         self.records.queue_first(tail_id);
         self.records.queue_first(head_id);
@@ -360,6 +370,7 @@ impl<R> SentLog<R> {
         for _ in 0..3 {
             match candidate {
                 Some((id, record)) if record.latest >= since && record.latest != u64::MAX => {
+                    mark!(ProbeSkipsRecent);
                     candidate = self.records.next_newer(id);
                 }
                 _ => break,
@@ -451,9 +462,12 @@ impl<R> SentLog<R> {
 /// A lost transmission concerns its record only if it was the last hope.
 fn lose_record<R>(records: &mut Records<R>, id: RecordId, order: u64) {
     match records.get(id) {
-        Some(record) if record.latest != order => {}
+        Some(record) if record.latest != order => {
+            mark!(LostButSentAgain);
+        }
         Some(record) if record.class == Class::Reliable => records.queue_last(id),
         Some(_) => {
+            mark!(OnceLost);
             records.remove(id);
         }
         None => {}

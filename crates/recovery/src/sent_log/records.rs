@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use gapless_seq::mark;
+
 use crate::config::Class;
 use crate::num::{index, narrow, wide};
 use crate::ring::OutOfMemory;
@@ -228,6 +230,7 @@ impl<R> Records<R> {
             if let Some((id, record)) = self.named(slot)
                 && f(&record.what)
             {
+                mark!(RecordAbandoned);
                 self.remove(id);
             }
         }

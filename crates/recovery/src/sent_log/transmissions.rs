@@ -1,6 +1,6 @@
 //! Transmissions in the order of their sending.
 
-use gapless_seq::invariant;
+use gapless_seq::{invariant, sabotage};
 
 use crate::config::Class;
 use crate::rate::Snapshot;
@@ -262,7 +262,7 @@ impl Transmissions {
         {
             transmission.state = State::Lost { episode };
             self.delivered_since_loss = false;
-            let charge = transmission.charge();
+            let charge = sabotage!(LostStaysInFlight, 0, transmission.charge());
             self.flight.leave(charge);
         }
     }
@@ -296,7 +296,7 @@ impl Transmissions {
                 transmission.foreign = true;
             }
         }
-        self.flight.bytes = 0;
+        self.flight.bytes = sabotage!(OldPathCounts, self.flight.bytes, 0);
     }
 
     pub(crate) fn pop_closed(&mut self) {

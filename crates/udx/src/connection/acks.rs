@@ -4,7 +4,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
-use gapless_seq::RangeSet;
+use gapless_seq::{RangeSet, mark, sabotage};
 
 use crate::peer::{MAX_ACK_DELAY, Rules};
 
@@ -83,6 +83,8 @@ impl Acks {
         let new = inserted.added > 0;
         // UDX 4.2: a duplicate is not out of order; leaving a gap and filling one is.
         let out_of_order = new && number != self.next_expected;
+        mark!(DuplicateReceived, !new);
+        mark!(OutOfOrderReceived, out_of_order);
         if number >= self.next_expected {
             self.next_expected = end;
             self.largest_arrived_at = now;
@@ -96,7 +98,7 @@ impl Acks {
         } else if self.pending >= self.threshold.min(rules.ack_threshold) {
             self.immediate = true;
             self.adapt_threshold(now, ack_delay(srtt), rules);
-        } else if self.deadline.is_none() {
+        } else if self.deadline.is_none() && !sabotage!(DelayedAckForgotten) {
             self.deadline = Some(now.saturating_add(ack_delay(srtt)));
         }
         new
@@ -105,6 +107,7 @@ impl Acks {
     /// The peer asks what arrived, with a packet that has no number of its own (UDX2 D14).
     pub(crate) fn ask(&mut self) {
         if !self.received.is_empty() {
+            mark!(AckAsked);
             self.pending = self.pending.max(1);
             self.immediate = true;
         }
@@ -116,8 +119,10 @@ impl Acks {
     fn adapt_threshold(&mut self, now: Instant, delay: Duration, rules: &Rules) {
         let took = now.saturating_duration_since(self.pending_since);
         if took.saturating_mul(4) <= delay {
+            mark!(AckThresholdRaised, self.threshold < rules.ack_threshold);
             self.threshold = self.threshold.saturating_mul(2).min(rules.ack_threshold);
         } else if took.saturating_mul(2) > delay {
+            mark!(AckThresholdLowered, self.threshold > LEAST_THRESHOLD);
             self.threshold = LEAST_THRESHOLD;
         }
     }
@@ -149,16 +154,16 @@ impl Acks {
         let largest = self.received.last()?.end.checked_sub(1)?;
         let delay = now.saturating_duration_since(self.largest_arrived_at);
         let delay_ms = u16::try_from(delay.as_millis()).unwrap_or(u16::MAX);
-        let ranges = self
-            .received
-            .iter()
-            .rev()
-            .map(|range| range.start..=range.end.saturating_sub(1));
+        let ranges = self.received.iter().rev().map(|range| {
+            let start = sabotage!(RangeOffByOne, range.start.saturating_sub(1), range.start);
+            start..=range.end.saturating_sub(1)
+        });
         Some((largest, delay_ms, ranges))
     }
 
     pub(crate) fn on_sent(&mut self, now: Instant) {
         if !self.immediate && self.deadline.is_some_and(|at| at <= now) {
+            mark!(DelayedAckSent);
             // They came too slowly.
             self.threshold = LEAST_THRESHOLD;
         }

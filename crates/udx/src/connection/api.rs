@@ -4,6 +4,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 
 use gapless_recovery::Instant;
+use gapless_seq::mark;
 
 use super::streams::StreamId;
 use super::{Connection, Side};
@@ -31,6 +32,7 @@ impl Connection {
             return Ok(StreamId(first));
         }
         if !self.streams.may_open() {
+            mark!(OpenBlocked);
             self.streams.open_waiting = true;
             return Err(OpenError::Limit);
         }
@@ -60,6 +62,7 @@ impl Connection {
         let before = stream.send.buffer().len();
         let written = stream.send.write(data, capacity);
         let after = stream.send.buffer().len();
+        mark!(WriteBlocked, written == Err(stream::WriteError::Blocked));
         stream.write_waiting = written == Err(stream::WriteError::Blocked);
         self.streams.buffered = self
             .streams

@@ -1,7 +1,7 @@
 //! Ending streams, and the control frames of streams (UDX 8.4, V5, D13).
 
 use gapless_recovery::Instant;
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, mark};
 
 use super::streams::{Found, StreamId};
 use super::{Carried, Connection, Side};
@@ -61,6 +61,7 @@ impl Connection {
         let id = match self.find(header) {
             Found::Live(id) => id,
             Found::Unknown if !stop => {
+                mark!(ResetBeforeOpening);
                 // It overtook the opening of its stream, which must not come to life after it.
                 let by_two = self.rules.stream_ids_count_by_two;
                 self.streams.take_early_fin(header.source_stream);
@@ -86,6 +87,7 @@ impl Connection {
         let receiving_ended = (!stop || sending_ended) && stream.recv.on_reset(code);
         let remote = stream.remote;
         if stop && sending_ended {
+            mark!(StopAnswered);
             self.say_ending(Ending {
                 kind: EndKind::Reset,
                 local: id,
@@ -152,6 +154,7 @@ impl Connection {
         if self.owed.endings.len() >= MAX_ENDINGS
             && self.owed.endings.iter().all(|end| end.left > 0)
         {
+            mark!(RefusalPostponed);
             return false;
         }
         let ending = Ending {
@@ -160,6 +163,7 @@ impl Connection {
             remote: header.source_stream,
             code: code::STREAM_LIMIT,
         };
+        mark!(StreamRefused);
         let by_two = self.rules.stream_ids_count_by_two;
         self.streams.entomb(header.source_stream, by_two);
         self.say_ending(ending);
@@ -183,6 +187,7 @@ impl Connection {
         });
         // At most one per RTO: `next` says when. Not forgotten until then, as the peer may not speak again.
         if let Some(pending) = said {
+            mark!(EndingSaidAgain, pending.left == 0);
             pending.left = pending.left.max(1);
         }
     }
@@ -190,6 +195,7 @@ impl Connection {
     /// The peer turned out to acknowledge PINGs: what was said blindly until now is said once more, and surely.
     pub(super) fn say_endings_surely(&mut self) {
         for pending in &mut self.owed.endings {
+            mark!(EndingsSaidSurely);
             pending.left = 1;
         }
     }
@@ -246,6 +252,7 @@ impl Connection {
             let dropped = over.filter(|stream| stream.released);
             let dropped = dropped.and_then(|stream| Some((stream.remote, stream.drops_rest?)));
             if let Some((remote, code)) = dropped {
+                mark!(RestDropped);
                 self.say_ending(Ending {
                     kind: EndKind::Reset,
                     local: id,
@@ -262,6 +269,7 @@ impl Connection {
 
     pub(super) fn offer_streams(&mut self) {
         if self.streams.open_waiting && self.streams.may_open() {
+            mark!(StreamsOffered);
             self.streams.open_waiting = false;
             self.events.push_back(Event::StreamsAvailable);
         }
@@ -301,6 +309,7 @@ impl Connection {
             let Some(stream) = self.streams.get_mut(ending.local) else {
                 continue;
             };
+            mark!(StopSaidAsReset);
             if stream.send.is_finished() {
                 let kind = EndKind::Reset;
                 self.say_ending(Ending { kind, ..ending });
@@ -364,6 +373,7 @@ impl Connection {
             if self.rules.reports_blocked
                 && let Some(limit) = stream.send.take_blocked(now)
             {
+                mark!(BlockedReported);
                 self.streams.note_deadline(id);
                 let frame = Frame::StreamDataBlocked { stream: id, limit };
                 return self.write_unnumbered(buffer, ids, &[frame]);

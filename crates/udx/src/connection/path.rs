@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 use crate::endpoint::Nonces;
 
@@ -109,6 +110,8 @@ impl Path {
             self.received = self.received.saturating_add(bytes);
             return;
         }
+        mark!(CameFromElsewhere);
+        sabotage!(MovedUnproven, self.remote = from);
         let known = self.candidate.as_mut().filter(|it| it.remote == from);
         let (received, sent) = known.map_or((bytes, 0), |candidate| {
             candidate.received = candidate.received.saturating_add(bytes);
@@ -119,9 +122,11 @@ impl Path {
         });
         match live {
             // One candidate at a time: whoever floods from many addresses moves nothing.
-            Some(_) => {}
+            Some(_live) => mark!(CandidateTurnedAway, _live.remote != from),
             // Also the same one again, which still speaks from there: the challenges may have been lost.
             None => {
+                mark!(CandidateGivenUp, self.candidate.is_some());
+                mark!(CandidateAsked);
                 let nonce = self.nonces.draw();
                 self.candidate = Some(Candidate {
                     remote: from,
@@ -144,15 +149,18 @@ impl Path {
         // else can have seen the nonce.
         if let Some(challenge) = self.challenge.take_if(|challenge| challenge.nonce == nonce) {
             self.validated = true;
+            mark!(ChallengeAnswered);
             let rtt = now.saturating_duration_since(challenge.since);
             return Proven::Current {
                 rtt: (challenge.asked == 1).then_some(rtt),
             };
         }
         let Some(candidate) = &self.candidate else {
+            mark!(ResponseIgnored);
             return Proven::Nothing;
         };
         if candidate.challenge.nonce != nonce || candidate.remote != from {
+            mark!(ResponseIgnored);
             return Proven::Nothing;
         }
         let moved = Proven::Moved {
@@ -170,7 +178,7 @@ impl Path {
 
     /// Bytes that may be sent to the address in use now. Zero when unproven and spent.
     pub(crate) fn allowance(&self) -> u64 {
-        if self.validated {
+        if self.validated || sabotage!(AllowanceIgnored) {
             return u64::MAX;
         }
         self.received
@@ -196,6 +204,10 @@ impl Path {
         if let Some(challenge) = current {
             return Some((self.remote, challenge.nonce));
         }
+        mark!(
+            AllowanceHoldsChallenge,
+            self.challenge.is_some() && self.allowance() < size
+        );
         let candidate = self.candidate.as_ref()?;
         let allowance = candidate
             .received
@@ -216,6 +228,7 @@ impl Path {
                 if challenge.asked == 0 {
                     challenge.since = now;
                 }
+                mark!(ChallengeRepeated, challenge.asked > 0);
                 challenge.asked = challenge.asked.saturating_add(1);
                 let factor = 1_u32
                     .checked_shl(challenge.asked.min(5).saturating_sub(1))

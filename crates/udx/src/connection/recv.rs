@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 use super::acks::Urgency;
 use super::path::Proven;
@@ -52,8 +53,9 @@ impl Connection {
         if proven {
             // UDX 7.5 says any packet. But a packet that was recorded and is sent again from elsewhere would keep a
             // connection alive whose peer is gone (V6).
-            self.clock.heard = now;
-            self.clock.keep_alive_asked = None;
+            self.clock.heard = sabotage!(IdleNotRestarted, self.clock.heard, now);
+            self.clock.keep_alive_asked =
+                sabotage!(KeepAliveOnce, self.clock.keep_alive_asked, None);
         }
         let first_from_peer = self.counts.datagrams_received == 1;
         if self.side == Side::Acceptor {
@@ -65,6 +67,12 @@ impl Connection {
             None => self.acks.next_expected(),
         };
         let number = packet.header().number.expand(near);
+        let number = sabotage!(WrapIgnored, packet.header().number.raw(), number);
+        let number = sabotage!(
+            SubtractedTheWrongWay,
+            near.saturating_mul(2).saturating_sub(number),
+            number
+        );
         let mut outcome = Outcome::default();
         for frame in packet.frames() {
             self.handle_frame(from, packet.header(), number, &frame, &mut outcome);
@@ -76,6 +84,7 @@ impl Connection {
         self.recognise();
         // V6: whoever sends recorded packets again from elsewhere does not make this side send to the peer.
         let recorded = !proven && self.acks.contains(number);
+        mark!(RecordedIgnored, recorded);
         outcome.refused |= recorded;
         if self.v2.is_some() && !recorded {
             self.on_numbered(packet, number, &mut outcome);
@@ -84,7 +93,8 @@ impl Connection {
                 return;
             }
         }
-        if let (Some(urgency), false) = (outcome.acknowledge, outcome.refused) {
+        let refused = outcome.refused && !sabotage!(AckedUnstored);
+        if let (Some(urgency), false) = (outcome.acknowledge, refused) {
             let rtt = self.recovery.rtt();
             let srtt = (rtt.samples() > 0).then(|| rtt.smoothed());
             self.acks
@@ -143,6 +153,7 @@ impl Connection {
             | Frame::ConnectionClose { .. }
                 if !proven =>
             {
+                mark!(HarmfulIgnored);
                 self.refuse(PeerMisbehaved::UnprovenAddress);
                 // The end of a stream that was not obeyed has to come again (V13).
                 outcome.refused |= !matches!(*frame, Frame::Ack(_));
@@ -156,6 +167,7 @@ impl Connection {
                     code,
                     reason: reason.into(),
                 };
+                mark!(ClosedByPeer);
                 // UDX 18.6, D15: obeyed, not answered.
                 self.terminate(reason, None, b"");
             }
@@ -172,6 +184,8 @@ impl Connection {
         let zero = header.number.raw() == 0;
         // D9: Dart's probe carries the number of a data packet that may have been lost.
         let fresh = self.rules.ping_numbers_are_fresh || self.acks.contains(number);
+        mark!(PingUnderZero, zero);
+        mark!(PingNotAcknowledged, !zero && !fresh);
         if !zero && fresh {
             outcome.acknowledge = Some(Urgency::AtOnce);
         }
@@ -201,6 +215,7 @@ impl Connection {
             Found::None => {}
             Found::Unknown if frame.syn || !frame.data.is_empty() => {
                 if !self.path.is_validated() && !self.streams.admits_unproven() {
+                    mark!(UnprovenStreamsRefused);
                     outcome.refused = true;
                     return;
                 }
@@ -230,6 +245,7 @@ impl Connection {
         if let Some(size) = self.streams.take_early_fin(header.source_stream)
             && let Some(stream) = self.streams.get_mut(id)
         {
+            mark!(EarlyFinTaken);
             // A size that the data contradict is found out when they come.
             let _ = stream.recv.on_data(self.clock.now, size, &[], true);
         }
@@ -349,7 +365,10 @@ impl Connection {
                 self.drain_recovery_events();
             }
             // R3, V8
-            Err(_) => self.refuse(PeerMisbehaved::AcknowledgedUnsent),
+            Err(_) => {
+                mark!(AckedUnsent);
+                self.refuse(PeerMisbehaved::AcknowledgedUnsent);
+            }
         }
     }
 
@@ -380,6 +399,7 @@ impl Connection {
             Found::Live(id) => {
                 self.note_go_asks();
                 if let Some(stream) = self.streams.get_mut(id) {
+                    mark!(WindowAsked);
                     stream.recv.on_blocked();
                     self.streams.queue_control(id);
                     self.on_unwanted_frame(id, header);
@@ -393,6 +413,7 @@ impl Connection {
     /// UDX 11: everybody answers a challenge at once.
     fn on_challenge(&mut self, from: SocketAddr, nonce: u64) {
         self.clues.challenged = true;
+        sabotage!(ChallengeUnanswered, return);
         let known = self
             .owed
             .responses
@@ -406,9 +427,14 @@ impl Connection {
             && from == remote
             && let Some(other) = self.owed.responses.iter().position(|(to, _)| *to != remote)
         {
+            mark!(ChallengePreferred);
             // The peer's is not kept out by those of others (V6).
             self.owed.responses.remove(other);
         }
+        mark!(
+            ChallengesTooMany,
+            self.owed.responses.len() >= MAX_RESPONSES
+        );
         if self.owed.responses.len() < MAX_RESPONSES {
             self.owed.responses.push_back((from, nonce));
         }
@@ -430,6 +456,8 @@ impl Connection {
             }
             Proven::Moved { from, to } => {
                 // RFC 9000 9.4: what is known of a path holds for another port of the same host.
+                mark!(MovedToHost, from.ip() != to.ip());
+                mark!(MovedToPort, from.ip() == to.ip());
                 if from.ip() != to.ip() {
                     self.recovery.on_path_change(self.clock.now);
                     self.drain_recovery_events();
@@ -513,6 +541,10 @@ impl Connection {
         if peer == self.peer {
             return;
         }
+        mark!(PeerIsOwn, peer == Peer::Own);
+        mark!(PeerIsGo, peer == Peer::Go);
+        mark!(PeerIsJs, peer == Peer::Js);
+        mark!(PeerIsDart, peer == Peer::Dart);
         self.peer = peer;
         let were_sure = self.rules.is_heard_surely();
         self.rules = self.rules_for(peer);

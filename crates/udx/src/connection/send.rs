@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use gapless_recovery::{Class, Instant, Permission, RecordId};
+use gapless_seq::{mark, sabotage};
 
 use super::write::Unnumbered;
 use super::{Carried, Connection, Side};
@@ -160,6 +161,7 @@ impl Connection {
         if self.path.allowance() < CONTROL_ROOM {
             return None;
         }
+        mark!(DataBlockedReported);
         self.owed.data_blocked_at = Some(now.saturating_add(self.recovery.pto()));
         let limit = self.limits.max_data;
         self.write_unnumbered(buffer, (0, 0), &[Frame::DataBlocked { limit }])
@@ -202,13 +204,20 @@ impl Connection {
     /// An ACK alone.
     fn acknowledge(&mut self, buffer: &mut [u8]) -> Option<usize> {
         if !self.acks.is_due(self.clock.now) || !self.may_acknowledge() {
+            mark!(AllowanceHoldsAck, self.acks.is_due(self.clock.now));
             return None;
         }
         let room = self.allowed(buffer.len());
         let (mut encoder, header_len) = self.body(buffer, room)?;
         let written = self.put_ack(&mut encoder);
         let len = header_len.saturating_add(encoder.written());
-        (written && self.put_header(buffer, Unnumbered::WIRE, (0, 0))).then_some(len)
+        sabotage!(AckTakesNumber, self.recovery.skip_number());
+        let number = sabotage!(
+            AckTakesNumber,
+            gapless_seq::Wire32::truncate(self.recovery.next_number().saturating_sub(1)),
+            Unnumbered::WIRE
+        );
+        (written && self.put_header(buffer, number, (0, 0))).then_some(len)
     }
 
     /// RFC 8899: a PING that is as large as the path is hoped to carry (UDX 11, D10).
@@ -262,6 +271,7 @@ impl Connection {
         }
         self.may_send(packet.len())?;
         if core::mem::take(&mut self.owed.opening) && !self.clock.answered {
+            mark!(OpenedByBareSyn);
             return self.write_numbered(packet, Class::Reliable, Carried::Open, None);
         }
         if let Some(len) = self.send_new(packet) {
@@ -272,6 +282,7 @@ impl Connection {
         }
         // V20: a timeout sends one packet or two, the oldest first.
         if let Some((record, carried)) = self.recovery.probe_candidate() {
+            mark!(ProbeRepeats);
             let carried = *carried;
             return self.send_again(packet, record, carried);
         }
@@ -320,6 +331,7 @@ impl Connection {
         let Some((head, tail)) = halves else {
             return false;
         };
+        mark!(RecordCut);
         let carried = |piece| Carried::Stream { id, piece };
         self.recovery
             .split(record, carried(head), carried(tail))
@@ -329,6 +341,8 @@ impl Connection {
     /// The next bytes, SYN or FIN of the stream whose turn it is.
     fn send_new(&mut self, packet: &mut [u8]) -> Option<usize> {
         if self.awaits_answer() || self.is_span_used_up() {
+            mark!(AwaitedFirstAnswer, self.awaits_answer());
+            mark!(SpanUsedUp, self.is_span_used_up());
             return None;
         }
         let bytes = u64::try_from(packet.len()).unwrap_or(u64::MAX);
@@ -338,6 +352,7 @@ impl Connection {
             return None;
         }
         if self.is_data_blocked(bytes) {
+            mark!(DataBlocked);
             let now = self.clock.now;
             if self.rules.reports_blocked {
                 self.owed.data_blocked_at.get_or_insert(now);
@@ -348,6 +363,7 @@ impl Connection {
         for _ in 0..self.streams.sending.len() {
             let id = self.streams.sending.front().copied()?;
             if !self.may_take_turn(id) {
+                mark!(OneSenderWaits);
                 self.note_waiting_stream();
                 self.streams.sending.rotate_left(1);
                 continue;
@@ -372,6 +388,7 @@ impl Connection {
                 return None;
             }
             if piece.syn && !self.may_open_now() {
+                mark!(OpeningSpread);
                 self.streams.sending.rotate_left(1);
                 continue;
             }
@@ -410,6 +427,7 @@ impl Connection {
         if !more {
             self.end_turn(id);
         } else if self.streams.turn >= TURN {
+            mark!(TurnPassedOn, self.streams.sending.len() > 1);
             self.streams.turn = 0;
             self.streams.sending.rotate_left(1);
         }
@@ -452,12 +470,14 @@ impl Connection {
     pub(super) fn awaits_answer(&self) -> bool {
         (self.side == Side::Dialer || self.rules.waits_for_first)
             && !self.owed.announced
+            && !sabotage!(FirstDataNotAwaited)
             && self.recovery.unacknowledged() >= self.rules.packets_before_answer
     }
 
     /// UDX 10.2: MAX_DATA caps what is in flight.
     pub(super) fn is_data_blocked(&self, bytes: u64) -> bool {
         self.recovery.bytes_in_flight().saturating_add(bytes) > self.limits.max_data
+            && !sabotage!(MaxDataIgnored)
     }
 
     /// What data may cost at an address that may be unproven.
@@ -473,12 +493,14 @@ impl Connection {
     /// `Some` if a numbered packet of that size may go now.
     fn may_send(&mut self, bytes: usize) -> Option<()> {
         if self.data_allowance() < u64::try_from(bytes).unwrap_or(u64::MAX) {
+            mark!(AllowanceHoldsData);
             return None;
         }
         // The pacer named a time at which a batch is worth sending; a caller who asks before, because
         // something else happened, would send it packet by packet.
         let now = self.clock.now;
         if self.clock.paced_until.is_some_and(|at| at > now) && !self.recovery.owes_probe() {
+            mark!(AskedWhilePaced);
             return None;
         }
         self.clock.paced_until = None;

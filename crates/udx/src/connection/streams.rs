@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
-use gapless_seq::RangeSet;
+use gapless_seq::{RangeSet, mark, sabotage};
 
 use crate::config::ConnectionConfig;
 use crate::limits::Limits;
@@ -230,6 +230,7 @@ impl Streams {
             if fits {
                 return Found::Live(destination);
             }
+            mark!(SourceDiffers);
         }
         if let Some(id) = self.by_peer.get(&source) {
             return Found::Live(*id);
@@ -245,6 +246,8 @@ impl Streams {
             && !self.table.contains_key(&destination)
             && place(destination) < place(self.next_id);
         if was_ours || finished(source) {
+            mark!(LateFrameOfOurs, was_ours);
+            mark!(LateFrameOfPeers, !was_ours);
             return Found::Finished;
         }
         if source == 0 {
@@ -292,6 +295,7 @@ impl Streams {
         let free = destination != 0
             && destination != own_id(destination)
             && !self.table.contains_key(&destination);
+        mark!(IdTakenFromPeer, free);
         let id = if free { destination } else { self.draw_id() };
         let stream = self.stream(source, false, Some(source));
         self.table.insert(id, Box::new(stream));
@@ -340,6 +344,8 @@ impl Streams {
             self.early_fins.retain(|fin| age(fin) < EARLY_FIN_LIFETIME);
         }
         let room = self.early_fins.len() < MAX_EARLY_FINS;
+        mark!(EarlyFinKept, room);
+        mark!(EarlyFinRefused, !room);
         if room {
             self.early_fins.push(EarlyFin {
                 source,
@@ -440,6 +446,7 @@ impl Streams {
         {
             return false;
         }
+        sabotage!(StreamKept, return false);
         let Some(stream) = self.table.remove(&id) else {
             return false;
         };
@@ -451,6 +458,7 @@ impl Streams {
         }
         self.growth = self.growth.saturating_add(stream.recv.window().granted());
         if stream.opened_by_us {
+            sabotage!(PlaceNeverFree, return false);
             self.open_by_us = self.open_by_us.saturating_sub(1);
             return true;
         }

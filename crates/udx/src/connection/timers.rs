@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 use super::send::CONTROL_ROOM;
 use super::{Connection, MAX_TRACE_EVENTS, Side};
@@ -30,7 +31,10 @@ impl Connection {
             self.keep_alive_deadline(),
             self.recovery.next_deadline(),
             self.path.deadline(now, self.challenge_len()),
-            self.acks.deadline().filter(|_| self.may_acknowledge()),
+            self.acks
+                .deadline()
+                .filter(|_| self.may_acknowledge())
+                .filter(|_| !sabotage!(TimerShared) || self.recovery.next_deadline().is_none()),
             spoken(self.streams.look_at),
             spoken(self.next_ending()),
             self.streams.blocks.deadline(),
@@ -50,6 +54,7 @@ impl Connection {
             return;
         }
         if self.dial_deadline().is_some_and(|at| at <= now) {
+            mark!(NoAnswer);
             let reason = if self.refused_version {
                 CloseReason::VersionMismatch
             } else {
@@ -59,6 +64,7 @@ impl Connection {
         }
         // UDX 7.5: silent.
         if self.idle_deadline() <= now {
+            mark!(IdleTimeout);
             return self.terminate(CloseReason::IdleTimeout, Some(code::TIMEOUT), b"");
         }
         self.recovery.on_timeout(now);
@@ -71,6 +77,8 @@ impl Connection {
             return;
         }
         if self.keep_alive_deadline().is_some_and(|at| at <= now) {
+            mark!(UnprovenAsked, self.is_perhaps_unproven());
+            mark!(KeepAliveAsked, !self.is_perhaps_unproven());
             // D7: a challenge is what every peer answers; and it is repeated until then.
             self.clock.keep_alive_asked = Some(now);
             if self.may_ask() {

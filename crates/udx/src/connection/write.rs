@@ -1,7 +1,7 @@
 //! How a packet is written.
 
 use gapless_recovery::{Class, RecordId};
-use gapless_seq::{Wire32, invariant};
+use gapless_seq::{Wire32, invariant, mark, sabotage};
 
 use super::send::{ANNOUNCEMENT_LEN, CONTROL_ROOM};
 use super::{Carried, Connection};
@@ -33,12 +33,14 @@ impl Connection {
         frame: &Frame<'_>,
     ) -> Option<usize> {
         if self.rules.is_heard_surely() && self.path.allowance() >= CONTROL_ROOM {
-            let written = self.write_numbered(buffer, Class::Reliable, carried, None);
+            let class = sabotage!(ResetOnce, Class::Once, Class::Reliable);
+            let written = self.write_numbered(buffer, class, carried, None);
             // `None`: the log is full, or the connection over.
             if written.is_some() || self.closed.is_some() {
                 return written;
             }
         }
+        mark!(SureFrameUnnumbered);
         self.write_unnumbered(buffer, ids, core::slice::from_ref(frame))
     }
 
@@ -135,6 +137,7 @@ impl Connection {
     ) -> Option<usize> {
         let pings = !matches!(carried, Carried::Stream { .. } | Carried::Open);
         if pings && Wire32::truncate(self.recovery.next_number()).raw() == 0 {
+            mark!(PingSkipsZero);
             // D8: a PING is never sent under 0, the next number of an acceptor that has written nothing yet. Holes are harmless
             // (UDX 3).
             self.recovery.skip_number();
@@ -170,6 +173,10 @@ impl Connection {
                 minted.ok().map(|minted| minted.number)
             }
         }?;
+        mark!(
+            NumberWraps,
+            number > 0 && Wire32::truncate(number).raw() == 0
+        );
         if acknowledges {
             self.note_acknowledged();
         }
@@ -196,7 +203,12 @@ impl Connection {
                 let Some(stream) = self.streams.get_mut(*id) else {
                     return (false, acknowledges);
                 };
-                let target = encoder.stream_header(piece.syn, piece.fin, piece.offset, piece.len);
+                let len = sabotage!(
+                    CutAnew,
+                    piece.len >> self.recovery.pto_count().min(1),
+                    piece.len
+                );
+                let target = encoder.stream_header(piece.syn, piece.fin, piece.offset, len);
                 let copied = target.is_ok_and(|target| stream.send.copy_to(piece.offset, target));
                 self.announce_in(encoder);
                 copied

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, mark};
 
 use crate::wire::{ConnectionId, Encoder, Frame, Header, Version};
 
@@ -98,6 +98,7 @@ impl ClosedList {
     pub(crate) fn add(&mut self, now: Instant, remains: Remains, capacity: usize) {
         self.expire(now);
         while self.order.len() >= capacity.max(1) {
+            mark!(ClosedForgotten);
             self.forget_oldest();
         }
         let id = remains.local_id;
@@ -152,6 +153,7 @@ impl ClosedList {
             .allowance
             .saturating_add(packet.bytes.saturating_mul(3));
         if packet.closes {
+            mark!(ClosedOnBothSides);
             // The peer knows: nothing more needs to be said.
             closed.sendings_left = 0;
             if let Some(at) = closed.next_sending.take() {
@@ -166,6 +168,7 @@ impl ClosedList {
         if let Some(at) = closed.next_sending.replace(now) {
             self.due.remove(&(at, *id));
         }
+        mark!(LatePacketAnswered);
         closed.sendings_left = closed.sendings_left.max(1);
         self.due.insert((now, *id));
     }
@@ -189,6 +192,7 @@ impl ClosedList {
             closed.last_answer = now;
             closed.sendings_left = closed.sendings_left.saturating_sub(1);
             if closed.sendings_left > 0 {
+                mark!(CloseSaidAgain);
                 let next = now.saturating_add(closed.remains.pto.max(ANSWER_PAUSE));
                 closed.next_sending = Some(next);
                 self.due.insert((next, id));
@@ -218,6 +222,7 @@ impl ClosedList {
             let bytes = written.and_then(|len| u64::try_from(len).ok());
             let left = bytes.and_then(|bytes| other.allowance.checked_sub(bytes));
             if let (Some(len), Some(left)) = (written, left) {
+                mark!(LatePacketAnsweredElsewhere);
                 other.allowance = left;
                 other.challenge = None;
                 other.last_answer = Some(now);
@@ -242,6 +247,7 @@ impl ClosedList {
         while let Some(id) = self.order.front().copied() {
             match self.entries.get_mut(&id) {
                 Some(closed) if closed.expires > now && closed.renewed => {
+                    mark!(ClosedKept);
                     closed.renewed = false;
                     self.order.rotate_left(1);
                 }

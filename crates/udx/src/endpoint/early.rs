@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 use crate::limits::Limits;
 use crate::wire::ConnectionId;
@@ -46,7 +47,12 @@ impl Early {
             since: now,
             packets: Vec::new(),
         });
+        mark!(
+            EarlyPacketRefused,
+            !fits || waiting.packets.len() >= limits.early_packets_per_id
+        );
         if fits && waiting.packets.len() < limits.early_packets_per_id {
+            mark!(EarlyPacketKept);
             waiting.packets.push((from, datagram.into()));
             self.bytes = self.bytes.saturating_add(datagram.len());
         }
@@ -65,7 +71,9 @@ impl Early {
             .remove(id)
             .map(|waiting| waiting.packets)
             .unwrap_or_default();
-        self.bytes = self.bytes.saturating_sub(size(&packets));
+        self.bytes = self
+            .bytes
+            .saturating_sub(sabotage!(EarlyBytesLeaked, 0, size(&packets)));
         packets
     }
 
@@ -78,6 +86,7 @@ impl Early {
         self.by_id.retain(|_, waiting| {
             let keep = now.saturating_duration_since(waiting.since) < LIFETIME;
             if !keep {
+                mark!(EarlyPacketsExpired);
                 freed = freed.saturating_add(size(&waiting.packets));
             }
             keep
@@ -92,6 +101,7 @@ impl Early {
             .min_by_key(|(_, waiting)| waiting.since)
             .map(|(id, _)| *id);
         if let Some(id) = oldest {
+            mark!(EarlyPacketsEvicted);
             self.remove(&id);
         }
     }

@@ -15,6 +15,7 @@ use crate::wire::{
     ConnectionId, Datagram, Frame, Packet, Version, VersionNegotiation, peek_destination, peek_ids,
 };
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 /// How long an ID must have been unknown before its sender is told by a stateless reset: packets
 /// that merely overtook their SYN must not end their connection (UDX 14: 3 s).
@@ -79,6 +80,7 @@ impl Endpoint {
         let packet = match Packet::decode_as(datagram, version.dialect()) {
             Ok(packet) => packet,
             Err(_) => {
+                mark!(Undecodable);
                 self.stats.undecodable = self.stats.undecodable.saturating_add(1);
                 return self.stateless_reset(datagram);
             }
@@ -88,6 +90,7 @@ impl Endpoint {
             let connection = self.table.get_mut(handle)?;
             // UDX 13, UDX2 D17: looked at in every packet.
             if !connection.takes(now, from, packet.header()) {
+                mark!(OtherVersionIgnored);
                 self.stats.other_versions = self.stats.other_versions.saturating_add(1);
                 return Some(handle);
             }
@@ -95,7 +98,7 @@ impl Endpoint {
             return Some(handle);
         }
         self.closed.expire(now);
-        if self.closed.contains(&destination) {
+        if self.closed.contains(&destination) && !sabotage!(ClosedRevived) {
             self.stats.after_close = self.stats.after_close.saturating_add(1);
             let late = Late {
                 from,
@@ -142,6 +145,7 @@ impl Endpoint {
             || !is_answerable(&from)
             || !self.make_room()
         {
+            mark!(FirstPacketRefused);
             self.stats.refused = self.stats.refused.saturating_add(1);
             return None;
         }
@@ -161,6 +165,7 @@ impl Endpoint {
             if let Ok(packet) = Packet::decode_as(datagram, version.dialect())
                 && packet.header().version == version.wire()
             {
+                mark!(EarlyPacketReplayed);
                 connection.handle_packet(now, *from, &packet, datagram.len());
             }
         }
@@ -200,6 +205,8 @@ impl Endpoint {
     /// fills one list should not fill the other.
     fn displace(&mut self, handle: ConnectionHandle) {
         self.stats.displaced = self.stats.displaced.saturating_add(1);
+        mark!(DisplacedWaiting, self.crowd.is_waiting(handle));
+        mark!(DisplacedAccepted, !self.crowd.is_waiting(handle));
         if self.crowd.is_waiting(handle) {
             self.table.remove(handle);
         } else if let Some(connection) = self.table.get_mut(handle) {
@@ -222,6 +229,7 @@ impl Endpoint {
             return;
         };
         if unknown_for.is_some_and(|time| time >= RESET_AFTER) && is_answerable(&from) {
+            mark!(StatelessResetGiven);
             let token = reset_token(secret, &id);
             let mut filler = [0; reset::FILLER_LEN];
             self.random.fill(&mut filler);
@@ -234,6 +242,7 @@ impl Endpoint {
     /// UDX 14: a datagram that cannot be routed may say that the peer forgot a connection.
     fn stateless_reset(&mut self, datagram: &[u8]) -> Option<ConnectionHandle> {
         let handle = self.table.by_token(&Token::of(datagram)?)?;
+        mark!(StatelessResetTaken);
         let now = self.now;
         self.table.get_mut(handle)?.on_stateless_reset(now);
         Some(handle)
@@ -265,6 +274,7 @@ impl Endpoint {
         let Some((_, destination, source)) = peek_ids(datagram) else {
             return;
         };
+        mark!(VersionsOffered);
         let accepted = &self.config.accept_versions;
         self.answers
             .give(self.now, from, |answer: &mut [u8; MAX_ANSWER]| {

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
+use gapless_seq::mark;
 
 /// The largest such answer: a stateless reset (UDX 2.5), or a version negotiation with two IDs of 20
 /// bytes and two versions.
@@ -43,6 +44,7 @@ impl StatelessAnswers {
             self.given = 0;
         }
         if self.given >= self.per_second || self.waiting.len() >= MAX_WAITING {
+            mark!(StatelessLimited);
             return;
         }
         let mut answer = [0; MAX_ANSWER];

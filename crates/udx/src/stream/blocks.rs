@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gapless_recovery::Instant;
+use gapless_seq::mark;
 
 use super::recv_buffer::BLOCK;
 use super::size;
@@ -47,6 +48,7 @@ impl Blocks {
     pub(crate) fn take(&mut self) -> Option<BytesMut> {
         let back = self.lent.iter().take(ASKED).position(Bytes::is_unique)?;
         let mut block = self.lent.remove(back)?.try_into_mut().ok()?;
+        mark!(BlockUsedAgain);
         block.clear();
         // The memory below what was handed out last belongs to it, too.
         block.try_reclaim(size(BLOCK)).then_some(block)
@@ -55,6 +57,7 @@ impl Blocks {
     /// Lets go of everything when no block was lent for a while.
     pub(crate) fn expire(&mut self, now: Instant) {
         if self.deadline().is_some_and(|at| at <= now) {
+            mark!(BlocksReleased);
             self.lent = VecDeque::new();
         }
     }

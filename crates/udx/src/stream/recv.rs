@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 use super::position;
 use super::recv_buffer::{BLOCK, RecvBuffer, Refused, memory_bound};
@@ -123,6 +124,7 @@ impl RecvHalf {
         fin: bool,
     ) -> Result<Accepted, RecvError> {
         if self.state != State::Receiving {
+            mark!(DataDropped);
             // UDX 8.4: acknowledged and dropped.
             return Ok(Accepted {
                 fin_known: self.final_size.is_some(),
@@ -135,7 +137,11 @@ impl RecvHalf {
         self.check_final_size(end, fin)?;
         self.check_limit(end)?;
         let was_readable = self.is_readable();
-        let newly = self.buffer.insert(offset, data)?;
+        let newly = self
+            .buffer
+            .insert(offset, data)
+            .inspect_err(|_refused| mark!(TooFragmented, *_refused == Refused::TooFragmented))?;
+        mark!(OvershootStored, newly > 0 && end > self.window.limit());
         if fin {
             self.final_size = Some(end);
             self.window.close();
@@ -158,7 +164,8 @@ impl RecvHalf {
             State::Stopped => return Err(ReadError::Stopped),
             State::Receiving => {}
         }
-        if self.is_finished() {
+        let ends_early = sabotage!(FinUnordered) && self.has_end() && self.buffer.readable() == 0;
+        if self.is_finished() || ends_early {
             return Ok(None);
         }
         match self.buffer.read(max) {
@@ -213,6 +220,7 @@ impl RecvHalf {
     /// the reset has nothing to take back (RFC 9000 3.2). Returns whether the half was reset by it.
     pub(crate) fn on_reset(&mut self, code: u32) -> bool {
         let applies = self.state == State::Receiving && !self.is_complete();
+        mark!(ResetTooLate, self.state == State::Receiving && !applies);
         if applies {
             self.state = State::Reset(code);
             self.forget();
@@ -298,8 +306,14 @@ impl RecvHalf {
     // UDX 18.4, RFC 9000 4.5
     fn check_final_size(&self, end: u64, fin: bool) -> Result<(), RecvError> {
         match self.final_size {
-            Some(size) if fin && end != size => Err(RecvError::FinalSizeChanged),
-            Some(size) if end > size => Err(RecvError::BeyondFinalSize),
+            Some(size) if fin && end != size => {
+                mark!(EndMoved);
+                Err(RecvError::FinalSizeChanged)
+            }
+            Some(size) if end > size => {
+                mark!(DataBeyondEnd);
+                Err(RecvError::BeyondFinalSize)
+            }
             None if fin && end < self.buffer.highest() => Err(RecvError::BeyondFinalSize),
             _ => Ok(()),
         }
@@ -312,9 +326,11 @@ impl RecvHalf {
         let window = self.window.window();
         let consumed = self.buffer.consumed();
         if end > self.window.limit().saturating_add(window) {
+            mark!(DataBeyondLimit);
             return Err(RecvError::BeyondLimit);
         }
         if end > consumed.saturating_add(window).saturating_add(BLOCK) {
+            mark!(OvershootRefused);
             return Err(RecvError::Overshoot);
         }
         Ok(())

@@ -7,7 +7,7 @@ use core::mem;
 use core::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use gapless_seq::RangeSet;
+use gapless_seq::{RangeSet, mark, sabotage};
 
 use super::{position, size};
 
@@ -105,12 +105,14 @@ impl RecvBuffer {
             .ok_or(Refused::TooFar)?;
         let start = offset.max(self.edge);
         let new = start..end;
-        let Some(data) = data.get(size(start.saturating_sub(offset))..) else {
+        let known = sabotage!(OverlapKept, 0, start.saturating_sub(offset));
+        let Some(data) = data.get(size(known)..) else {
             return Ok(0);
         };
         if data.is_empty() {
             return Ok(0);
         }
+        mark!(OverlapTrimmed, start > offset);
         if start == self.edge && self.runs.is_none() {
             if !self.append_to_block(data) {
                 self.reserve(&new)?;
@@ -244,7 +246,9 @@ impl RecvBuffer {
         if in_order {
             self.edge = new.end;
             self.absorb(&mut runs);
+            mark!(GapFilled);
         } else {
+            mark!(GapLeft);
             let inserted = runs.insert(new);
             gapless_seq::invariant!(inserted.is_ok(), return Err(Refused::TooFragmented));
         }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::{Buf, Bytes};
 use gapless_recovery::Instant;
-use gapless_seq::{Wire32, invariant};
+use gapless_seq::{Wire32, invariant, mark, sabotage};
 
 use super::send_buffer::SendBuffer;
 use super::{INITIAL_LIMIT, MAX_PIECE, MAX_POSITION, position, size};
@@ -302,17 +302,29 @@ impl SendHalf {
             .min(self.credit())
             .min(position(max_payload.min(MAX_PIECE)));
         let syn = self.syn == Syn::Needed;
+        mark!(AckIsCredit, self.sent.saturating_add(len) > self.limit);
+        mark!(
+            FinHeldBack,
+            self.discipline == Discipline::Free
+                && self.fin == Fin::Wanted
+                && len == self.unsent()
+                && self.syn == Syn::Sent
+        );
         let fin = match self.discipline {
             // V12, D22: a FIN ahead of the frame that opens the stream is forgotten by Go and JavaScript peers.
             Discipline::Free | Discipline::Ordered => {
-                self.fin == Fin::Wanted && len == self.unsent() && self.syn != Syn::Sent
+                self.fin == Fin::Wanted
+                    && len == self.unsent()
+                    && (self.syn != Syn::Sent || sabotage!(FinOvertakes))
             }
             // UDX2 H9, H10
             Discipline::Careful | Discipline::Cautious if !self.proven && self.is_outstanding() => {
+                mark!(FirstDataAwaited, len > 0);
                 return None;
             }
             // UDX2 H8, D16
             Discipline::Careful | Discipline::Cautious => {
+                mark!(FinAlone, self.fin == Fin::Wanted && !self.buffer.is_empty());
                 self.fin == Fin::Wanted && self.buffer.is_empty() && self.syn == Syn::Known
             }
         };
@@ -375,6 +387,7 @@ impl SendHalf {
         self.proven |= piece.len > 0;
         let freed = self.buffer.on_acked(piece.range());
         if self.given_up.is_some() {
+            mark!(GivenUpSettled, !self.is_outstanding());
             return Acked {
                 freed,
                 settled: !self.is_outstanding(),

@@ -5,6 +5,7 @@ use core::mem;
 use core::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use gapless_seq::{mark, sabotage};
 
 use super::{position, size};
 
@@ -129,10 +130,12 @@ impl SendBuffer {
     pub(crate) fn on_acked(&mut self, range: Range<u64>) -> u64 {
         let end = range.end.min(self.end);
         let start = range.start.max(self.start);
+        let start = sabotage!(FreedUnacknowledged, self.start, start);
         if start >= end {
             return 0;
         }
         if start > self.start {
+            mark!(AckedOutOfOrder);
             self.remember_acked(start, end);
             return 0;
         }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 use super::INITIAL_LIMIT;
 
@@ -194,7 +195,7 @@ impl ReceiveWindow {
     /// The sender asks (STREAM_DATA_BLOCKED), even one whose stream is closed here: an update with the
     /// limit as it stands is due. D13, V5.
     pub(crate) fn restate(&mut self) {
-        self.due = true;
+        self.due |= !sabotage!(WindowNotToldOnRequest);
     }
 
     /// Whether an update is due.
@@ -216,11 +217,17 @@ impl ReceiveWindow {
     /// whether an update is due.
     pub(crate) fn on_timeout(&mut self, now: Instant) -> bool {
         if self.restate_at.is_some_and(|at| at <= now) {
+            mark!(WindowInsisted, self.insistent);
+            mark!(WindowSaidAgain, !self.insistent);
             self.due = true;
             self.restated = self.restated.saturating_add(1);
             let doubled = 1_u32
                 .checked_shl(u32::from(self.restated))
                 .unwrap_or(u32::MAX);
+            mark!(
+                WindowSaidEnough,
+                !self.insistent && self.restated >= MAX_RESTATEMENTS
+            );
             let pause = self.restate_after().saturating_mul(doubled);
             self.restate_at = if self.insistent {
                 Some(now.saturating_add(pause.min(INSIST_EVERY)))
@@ -234,14 +241,21 @@ impl ReceiveWindow {
     fn grow(&mut self, wanted: u64, budget: &mut u64) {
         let room = self.max.saturating_sub(self.window);
         let more = wanted.min(room).min(*budget);
+        mark!(WindowGrown, more > 0);
+        mark!(WindowBudgetSpent, more < wanted.min(room));
         self.window = self.window.saturating_add(more);
         *budget = budget.saturating_sub(more);
     }
 
     fn raise(&mut self, now: Instant, consumed: u64) {
         let limit = consumed.saturating_add(self.window);
+        let limit = sabotage!(
+            EdgeFromFreeSpace,
+            limit.saturating_sub(self.highest.saturating_sub(consumed)),
+            limit
+        );
         // R4
-        if limit <= self.limit {
+        if limit <= self.limit && !sabotage!(EdgeFromFreeSpace) {
             return;
         }
         self.remember(self.limit);
@@ -276,8 +290,7 @@ impl ReceiveWindow {
 
     fn arm(&mut self, now: Instant) {
         self.restated = 0;
-        self.restate_at = self
-            .may_be_stuck()
+        self.restate_at = (self.may_be_stuck() && !sabotage!(WindowSaidOnce))
             .then(|| now.saturating_add(self.restate_after()));
     }
 

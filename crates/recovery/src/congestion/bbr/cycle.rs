@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::mark;
+
 use crate::congestion::Ack;
 use crate::time::Instant;
 
@@ -79,6 +81,8 @@ impl Bbr {
         };
         let late = self.rounds.count > since_round.saturating_add(DRAIN_ROUNDS);
         if late || ack.in_flight <= self.in_flight_for(100) {
+            mark!(BbrDrainTooLong, ack.in_flight > self.in_flight_for(100));
+            mark!(BbrDrained, ack.in_flight <= self.in_flight_for(100));
             self.start_down(ack.now);
             self.rounds.restart(ack);
         }
@@ -92,7 +96,10 @@ impl Bbr {
         let phase = self.phase;
         match phase {
             Phase::Down if self.is_time_to_probe(ack.now) => self.start_refill(ack),
-            Phase::Down if self.is_time_to_cruise(ack) => self.phase = Phase::Cruise,
+            Phase::Down if self.is_time_to_cruise(ack) => {
+                mark!(BbrCruise);
+                self.phase = Phase::Cruise;
+            }
             Phase::Cruise if self.is_time_to_probe(ack.now) => self.start_refill(ack),
             // After one round of filling.
             Phase::Refill if self.rounds.start => self.start_up(ack),
@@ -109,6 +116,7 @@ impl Bbr {
     fn adapt_long_term(&mut self, ack: &Ack<'_>) -> bool {
         if self.rounds.start {
             if self.bandwidth.is_stale(ack.now) {
+                mark!(BbrRateStale);
                 self.bandwidth.advance(ack.now);
             }
             let phase = self.ack_phase;
@@ -142,6 +150,7 @@ impl Bbr {
         // 5.3.3.6: the cautious probe did no harm.
         let again = self.long_term.probe_was_precautionary && !self.long_term.probe_was_too_high;
         if again {
+            mark!(BbrProbeAgain);
             self.start_refill(ack);
         }
         again
@@ -203,6 +212,7 @@ impl Bbr {
         let bound = self.long_term.in_flight;
         if self.long_term.probe_was_too_high && ack.in_flight >= bound {
             // 5.3.3.6: no longer than it takes to reach the level that was too high.
+            mark!(BbrProbeCautious);
             self.long_term.probe_was_precautionary = true;
             return true;
         }
@@ -211,6 +221,7 @@ impl Bbr {
             self.full_pipe.reset(ack.delivery_rate());
             return false;
         }
+        mark!(BbrProbeDone, self.full_pipe.now);
         self.full_pipe.now
     }
 
@@ -238,6 +249,7 @@ impl Bbr {
 
     /// `StartProbeBW_REFILL`, but for the round.
     pub(super) fn refill(&mut self) {
+        mark!(BbrRefill);
         self.short_term = ShortTerm::new();
         self.long_term.rounds = 0;
         self.long_term.acked = 0;
@@ -248,6 +260,7 @@ impl Bbr {
 
     /// `StartProbeBW_UP`.
     fn start_up(&mut self, ack: &Ack<'_>) {
+        mark!(BbrUp);
         self.long_term.is_probe_sample = true;
         self.ack_phase = AckPhase::ProbeStarting;
         self.rounds.restart(ack);

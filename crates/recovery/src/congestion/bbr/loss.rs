@@ -1,5 +1,7 @@
 //! 5.5.10 and 5.5.11: what loss tells about the path, for the moment and for long, and how an error about it is undone.
 
+use gapless_seq::mark;
+
 use crate::congestion::{Ack, LostPacket};
 use crate::num::{nanos, scale};
 use crate::time::Instant;
@@ -229,6 +231,7 @@ impl Bbr {
             && self.loss.events >= STARTUP_LOSS_EVENTS
             && self.is_too_much(lost, ack.sent.in_flight)
         {
+            mark!(BbrStartupLostTooMuch);
             self.undo.phase = Some(Phase::Startup);
             self.full_pipe.reached = true;
             self.long_term.in_flight = self.bdp(100).max(self.loss.in_flight_latest);
@@ -245,8 +248,13 @@ impl Bbr {
     pub(super) fn adapt_short_term(&mut self, ack: &Ack<'_>) {
         let by_chance = self.chance.end_round(ack, self.min_rtt.value, self.mtu);
         if self.phase.is_probing() || !self.loss.in_round || by_chance {
+            mark!(
+                BbrChanceLoss,
+                self.loss.in_round && !self.phase.is_probing()
+            );
             return;
         }
+        mark!(BbrShortTermLowered);
         let short = &mut self.short_term;
         if short.bandwidth == UNBOUNDED {
             short.bandwidth = self.bandwidth.max();
@@ -266,6 +274,7 @@ impl Bbr {
         }
         let since_sent = lost.lost.saturating_sub(lost.sent.lost);
         if self.is_too_much(since_sent, lost.sent.in_flight) {
+            mark!(BbrTooMuchInFlight);
             let in_flight = in_flight_at_loss(lost, since_sent);
             self.handle_too_much_in_flight(lost.now, in_flight, lost.sent.app_limited);
         }
@@ -326,12 +335,14 @@ impl Bbr {
         }
         match self.undo.phase.take() {
             Some(Phase::Startup) if self.phase != Phase::Startup => {
+                mark!(BbrStartupUndone);
                 self.full_pipe.reached = false;
                 if self.phase != Phase::ProbeRtt {
                     self.phase = Phase::Startup;
                 }
             }
             Some(Phase::Up) if !matches!(self.phase, Phase::Up | Phase::ProbeRtt) => {
+                mark!(BbrUpUndone);
                 self.refill();
             }
             _ => {}

@@ -19,6 +19,8 @@ mod tests;
 
 use core::time::Duration;
 
+use gapless_seq::mark;
+
 use crate::config::Config;
 use crate::time::Instant;
 
@@ -179,6 +181,7 @@ impl Controller for Bbr {
 
     /// 5.4.1: `HandleRestartFromIdle`.
     fn on_restart(&mut self, now: Instant) {
+        mark!(BbrRestarted);
         self.idle_restart = true;
         self.aggregation.restart(now);
         if self.phase.is_probe_bw() {

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::mark;
+
 use crate::congestion::Ack;
 use crate::num::{nanos, scale};
 use crate::time::Instant;
@@ -126,6 +128,7 @@ impl FullPipe {
         }
         self.count = self.count.saturating_add(1);
         self.now = self.count >= FULL_PIPE_ROUNDS;
+        mark!(BbrPipeFull, self.now && !self.reached);
         self.reached |= self.now;
     }
 }
@@ -172,6 +175,7 @@ impl Bbr {
             self.adapt_short_term(ack);
             self.loss.end_round(self.rounds.count);
             if core::mem::take(&mut self.loss.restore_window) {
+                mark!(BbrWindowRestored);
                 self.restore_window();
             }
         }

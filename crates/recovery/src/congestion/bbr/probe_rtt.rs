@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use gapless_seq::mark;
+
 use crate::congestion::Ack;
 use crate::num::nanos;
 use crate::time::Instant;
@@ -71,6 +73,7 @@ impl Bbr {
     /// 5.3.4.3: `CheckProbeRTT`.
     pub(super) fn check_probe_rtt(&mut self, ack: &Ack<'_>) {
         if self.phase != Phase::ProbeRtt && self.min_rtt.expired && !self.idle_restart {
+            mark!(BbrProbeRtt);
             self.save_window();
             self.phase = Phase::ProbeRtt;
             self.min_rtt.done_at = None;
@@ -104,6 +107,7 @@ impl Bbr {
     /// `CheckProbeRTTDone`.
     pub(super) fn check_probe_rtt_done(&mut self, now: Instant) {
         if self.min_rtt.done_at.is_some_and(|done_at| now > done_at) {
+            mark!(BbrProbeRttDone);
             self.min_rtt.recent_at = now;
             self.min_rtt.done_at = None;
             self.restore_window();

@@ -5,6 +5,8 @@
 
 use core::ops::RangeInclusive;
 
+use gapless_seq::mark;
+
 use super::super::Connection;
 use crate::wire::{Ack, Encoder};
 
@@ -89,6 +91,7 @@ impl Connection {
                 plan.covers(&range)
             };
             if !known {
+                mark!(AckRepeated);
                 plan.push((range, None));
             }
         }
@@ -123,6 +126,7 @@ impl Plan {
 
     fn push(&mut self, told: Told) {
         if let Some(free) = self.frames.get_mut(self.len) {
+            mark!(AckFrames, self.len > 0);
             *free = Some(told);
             self.len = self.len.saturating_add(1);
         }
@@ -143,6 +147,7 @@ fn covers(outer: &RangeInclusive<u64>, inner: &RangeInclusive<u64>) -> bool {
 /// The top of a range.
 fn clip(range: RangeInclusive<u64>) -> RangeInclusive<u64> {
     let lowest = range.end().saturating_sub(MOST_NUMBERS.saturating_sub(1));
+    mark!(AckClipped, *range.start() < lowest);
     (*range.start()).max(lowest)..=*range.end()
 }
 

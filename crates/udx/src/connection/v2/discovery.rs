@@ -8,6 +8,7 @@
 use core::net::SocketAddr;
 
 use gapless_recovery::{Instant, RecordId};
+use gapless_seq::mark;
 
 use super::super::{Carried, Connection, Side};
 use super::V2;
@@ -59,6 +60,8 @@ impl Connection {
     }
 
     fn decide(&mut self, version: Version) {
+        mark!(DiscoveredV2, version == Version::V2);
+        mark!(DiscoveredV3, version == Version::V3);
         self.acknowledge_opening();
         self.version = version;
         match &mut self.v2 {
@@ -99,6 +102,7 @@ impl Connection {
         let fresh = self.side == Side::Dialer && !self.clock.answered && self.closed.is_none();
         let ours = offer.source == self.peer_id && from == self.path.remote();
         if !fresh || !ours || offer.lists(self.version.wire()) {
+            mark!(NegotiationIgnored);
             return;
         }
         let other = match self.version {
@@ -110,9 +114,13 @@ impl Connection {
             Some(v2) if v2.undecided && offer.lists(other.wire()) => {
                 self.clock.now = now;
                 self.version = other;
+                mark!(OpeningRepeated);
                 v2.repeat_opening = true;
             }
-            _ => self.refused_version = true,
+            _ => {
+                mark!(VersionRefused);
+                self.refused_version = true;
+            }
         }
     }
 

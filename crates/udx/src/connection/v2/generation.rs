@@ -5,6 +5,7 @@
 //! questions, since answers get lost; they are asked only while a stream waits for another one's end.
 
 use gapless_recovery::Instant;
+use gapless_seq::mark;
 
 use super::super::Connection;
 use crate::peer::{LATE_GO, Peer, Rules};
@@ -56,6 +57,7 @@ impl Connection {
         let Some(v2) = &mut self.v2 else { return };
         let same = ack.largest == first && ack.first == 1 && ack.extra.is_empty();
         if same && v2.go.asked_at.is_some() && v2.go.known.is_none() {
+            mark!(GoIsEarly);
             v2.go.known = Some(Age::Early);
         }
     }
@@ -100,6 +102,7 @@ impl Connection {
         if v2.go.unanswered >= QUESTIONS {
             return self.find_late_go();
         }
+        mark!(GoAsked);
         // Counted from here whether it can be sent or not (R9).
         v2.go.asked_at = Some(now);
         // Everybody answers this, so that silence means something.
@@ -119,6 +122,7 @@ impl Connection {
     fn find_late_go(&mut self) {
         let Some(v2) = &mut self.v2 else { return };
         if v2.go.known.is_none() {
+            mark!(GoIsLate);
             v2.go.known = Some(Age::Late);
             self.rules = self.rules_for(self.peer);
             self.obey_rules();

@@ -1,6 +1,6 @@
 //! What numbered packets do, each in its turn (UDX2 7, 15.4).
 
-use gapless_seq::invariant;
+use gapless_seq::{invariant, mark};
 
 use super::super::acks::Urgency;
 use super::super::recv::Outcome;
@@ -53,13 +53,20 @@ impl Connection {
                 let (now, room) = (self.clock.now, self.room_for_waiting());
                 let Some(v2) = &mut self.v2 else { return };
                 // UDX2 H21
-                outcome.refused |= !v2.order.keep(now, number, packet.header(), frames, room);
+                let kept = v2.order.keep(now, number, packet.header(), frames, room);
+                mark!(OrderKept, kept);
+                mark!(OrderFull, !kept);
+                outcome.refused |= !kept;
             }
             Place::Old if !first.data.is_empty() => self.repeat_window(packet.header()),
             Place::Old => {}
-            Place::Beyond => outcome.refused = true,
+            Place::Beyond => {
+                mark!(OrderBeyond);
+                outcome.refused = true;
+            }
             // UDX2 H6: better an error than a stream with a hole.
             Place::GivenUp => {
+                mark!(BurntNumberCame);
                 self.terminate(
                     CloseReason::MissingPacket,
                     Some(code::PROTOCOL_VIOLATION),
@@ -84,6 +91,7 @@ impl Connection {
                 break;
             };
             if !self.on_ordered(header, &frame) {
+                mark!(OrderBlocked, !any);
                 // A second frame without room must not undo the first one, so it waits.
                 let now = self.clock.now;
                 return match &mut self.v2 {
@@ -103,6 +111,7 @@ impl Connection {
     /// What waited for the packet before it, or for room in its stream.
     pub(in super::super) fn have_waiting_effect(&mut self) {
         while let Some(next) = self.v2.as_mut().and_then(|v2| v2.order.take_next()) {
+            mark!(OrderResumed);
             let mut frames = next.frames();
             loop {
                 let left = frames.as_bytes();
@@ -126,6 +135,7 @@ impl Connection {
     /// A reader made room, which what waits may have been waiting for.
     pub(in super::super) fn on_room(&mut self) {
         if self.v2.as_ref().is_some_and(|v2| v2.order.has_next()) {
+            mark!(OrderUnblocked);
             self.have_waiting_effect();
         }
     }
@@ -193,6 +203,7 @@ impl Connection {
             && let Some(stream) = self.streams.get_mut(id)
             && !stream.recv.has_end()
         {
+            mark!(WindowRepeated);
             stream.recv.on_blocked();
             self.streams.queue_control(id);
         }
@@ -215,11 +226,14 @@ impl Connection {
             match self.v2.as_mut().map(|v2| v2.order.on_timeout(now)) {
                 None | Some(Waited::Nothing) => return,
                 Some(Waited::Skipped) => self.have_waiting_effect(),
-                Some(Waited::InVain) => self.terminate(
-                    CloseReason::MissingPacket,
-                    Some(code::TIMEOUT),
-                    b"missing packet",
-                ),
+                Some(Waited::InVain) => {
+                    mark!(NumberMissing);
+                    self.terminate(
+                        CloseReason::MissingPacket,
+                        Some(code::TIMEOUT),
+                        b"missing packet",
+                    );
+                }
             }
         }
     }
@@ -246,6 +260,7 @@ impl Connection {
         if let Some(id) = first
             && let Some(stream) = self.streams.get_mut(id)
         {
+            mark!(SynAnswered);
             stream.send.answer_syn();
             self.streams.queue(id);
         }

@@ -1,5 +1,7 @@
 //! What may be sent next in version 2 (UDX2 9.3, 13, 14, 15).
 
+use gapless_seq::sabotage;
+
 use super::super::{Connection, Side};
 use crate::stream::Piece;
 
@@ -11,6 +13,7 @@ impl Connection {
     pub(in super::super) fn is_span_used_up(&self) -> bool {
         let next = self.recovery.next_number();
         next.saturating_sub(self.recovery.oldest_number()) >= u64::from(self.rules.most_outstanding)
+            && !sabotage!(SpanIgnored)
     }
 
     /// Of `room` bytes for data, those that the next packet may use.
@@ -40,7 +43,9 @@ impl Connection {
     /// stops that stream for ever. One stream sends at a time, and to its end.
     pub(in super::super) fn may_take_turn(&self, id: u32) -> bool {
         let sender = self.v2.as_ref().and_then(|v2| v2.sender);
-        !self.rules.one_sender || sender.is_none_or(|sender| sender == id || self.has_ended(sender))
+        !self.rules.one_sender
+            || sabotage!(SendersMixed)
+            || sender.is_none_or(|sender| sender == id || self.has_ended(sender))
     }
 
     /// A piece of the stream was sent.
