@@ -24,11 +24,12 @@
 //!
 //! 1. **mtu**: a packet larger than the path allows is dropped, as by a router that may not fragment.
 //! 2. **blackout**: what is sent while the path is down is lost.
-//! 3. **rate, queue**: the packet waits for the bottleneck; when the queue has no room for it, it is dropped at the tail.
-//! 4. **loss, burst**: chance takes it.
+//! 3. **rate, queue, aqm, cross**: the packet waits for the bottleneck, among those of others (`cross`); when the queue has no room
+//!    for it, it is dropped at the tail. With `aqm=codel` those are dropped, too, that wait too long (RFC 8289).
+//! 4. **loss, burst, within, stray**: chance takes it.
 //! 5. **corrupt, truncate**: it is damaged. The receiver's UDP checksum finds that and the datagram is dropped, see below.
-//! 6. **delay, jitter**: it travels. Jitter keeps the order: a packet never overtakes one before it, it waits behind it, as it
-//!    would in the queue that made the jitter.
+//! 6. **delay, spike, jitter**: it travels. Jitter keeps the order: a packet never overtakes one before it, it waits behind it, as it
+//!    would in the queue that made the jitter. With `order=free` each comes in its own time.
 //! 7. **reorder**: a share of the packets is held back without those behind waiting for it, so these overtake it.
 //! 8. **duplicate**: a share of the packets arrives a second time, later.
 //!
@@ -44,6 +45,8 @@
 //! ([`Profile::checksum`]): then damaged datagrams are delivered as they are. No promise about the bytes holds on such a link.
 #![forbid(unsafe_code)]
 
+mod bottleneck;
+mod codel;
 mod link;
 mod parse;
 mod print;
@@ -52,5 +55,5 @@ mod random;
 
 pub use link::{Counters, Delivery, Link};
 pub use parse::ParseError;
-pub use profile::{Blackout, HEADER_BYTES, Profile, Queue, Share};
+pub use profile::{Aqm, Blackout, Cross, HEADER_BYTES, Profile, Queue, Share, Spike};
 pub use random::Random;

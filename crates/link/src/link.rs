@@ -1,4 +1,5 @@
-use crate::profile::{HEADER_BYTES, Profile, Share};
+use crate::bottleneck::{Bottleneck, Tail};
+use crate::profile::{Aqm, HEADER_BYTES, Profile, Share};
 use crate::random::Random;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,15 +10,17 @@ use std::time::Duration;
 /// Times are nanoseconds since a zero of the caller's choice, the same for both directions. `T` is whatever should travel along
 /// with a datagram, such as its addresses.
 ///
-/// What becomes of a datagram is decided when it is sent. Fetching deliveries late, or asking often, changes nothing.
+/// What becomes of a datagram is decided when it is sent, or with CoDel when its turn comes. Fetching deliveries late, or asking
+/// often, changes nothing.
 pub struct Link<T = ()> {
     profile: Profile,
     random: Random,
     in_burst: bool,
     /// When chance was last asked.
     last_chance: u64,
-    /// When the bottleneck will have sent all that waits for it.
-    busy_until: u64,
+    bottleneck: Bottleneck<(Vec<u8>, T)>,
+    /// The latest time that was told: what waits does not go back.
+    clock: u64,
     /// No datagram that keeps the order arrives before this.
     order_floor: u64,
     underway: BinaryHeap<Reverse<Underway<T>>>,
@@ -60,6 +63,8 @@ pub struct Counters {
     pub too_large: u64,
     /// Without room in the `queue`.
     pub queue_dropped: u64,
+    /// Waited for too long in the queue (`aqm`).
+    pub aqm_dropped: u64,
     /// Damaged by flipped bits. Lost, unless `checksum=off`.
     pub corrupted: u64,
     /// Damaged by a cut. Lost, unless `checksum=off`.
@@ -78,7 +83,8 @@ impl<T: Clone> Link<T> {
             profile: profile.clone(),
             in_burst: false,
             last_chance: 0,
-            busy_until: 0,
+            bottleneck: Bottleneck::new(Random::for_purpose(profile.seed, OTHERS ^ direction)),
+            clock: 0,
             order_floor: 0,
             underway: BinaryHeap::new(),
             bytes_underway: 0,
@@ -90,6 +96,10 @@ impl<T: Clone> Link<T> {
     /// Changes the path. What is underway arrives as it would have; the random numbers go on where they were (the new profile's
     /// seed means nothing).
     pub fn set_profile(&mut self, profile: &Profile) {
+        for (sent, (payload, tag)) in self.bottleneck.drain(&self.profile) {
+            self.leave(sent, sent, payload, tag);
+        }
+        self.count_dropped();
         self.profile = profile.clone();
         self.in_burst = false;
     }
@@ -112,24 +122,51 @@ impl<T: Clone> Link<T> {
             self.counters.blacked_out += 1;
             return;
         }
-        let Some(sent) = self.pass_bottleneck(now, size) else {
-            self.counters.queue_dropped += 1;
-            return;
+        let queued = match self.profile.aqm {
+            Aqm::DropTail => now,
+            Aqm::Codel => self.turn(now),
         };
-        if self.chance_takes_it(now) {
-            self.counters.lost += 1;
-            return;
+        let packet = (payload.to_vec(), tag);
+        match self.bottleneck.offer(&self.profile, queued, size, packet) {
+            Tail::Sent(sent, (payload, tag)) => self.leave(now, sent, payload, tag),
+            Tail::Waits => {
+                self.turn(now);
+            }
+            Tail::Full => self.counters.queue_dropped += 1,
         }
-        let Some(payload) = self.damage(payload) else {
-            return;
-        };
-        self.travel(sent, payload, tag);
+    }
+
+    /// Lets those leave the bottleneck whose turn has come by `now`, which is not before an earlier one.
+    fn turn(&mut self, now: u64) -> u64 {
+        self.clock = self.clock.max(now);
+        while let Some((sent, (payload, tag))) = self.bottleneck.advance(&self.profile, self.clock)
+        {
+            self.leave(sent, sent, payload, tag);
+        }
+        self.count_dropped();
+        self.clock
+    }
+
+    fn count_dropped(&mut self) {
+        self.counters.aqm_dropped = self.bottleneck.dropped();
+    }
+
+    /// What happens behind the bottleneck, to a datagram that came to it at `came`.
+    fn leave(&mut self, came: u64, sent: u64, payload: Vec<u8>, tag: T) {
+        if self.chance_takes_it(came) {
+            self.counters.lost += 1;
+        } else if let Some(payload) = self.damage(payload) {
+            self.travel(came, sent, payload, tag);
+        }
     }
 
     /// The next datagram that has arrived by `now`, in the order of arrival. Call it until it gives nothing.
     #[must_use]
     pub fn poll(&mut self, now: u64) -> Option<Delivery<T>> {
-        if self.next_delivery()? > now {
+        if self.profile.aqm == Aqm::Codel {
+            self.turn(now);
+        }
+        if self.underway.peek()?.0.delivery.at > now {
             return None;
         }
         let Reverse(Underway { delivery, .. }) = self.underway.pop()?;
@@ -140,9 +177,12 @@ impl<T: Clone> Link<T> {
         Some(delivery)
     }
 
-    /// When the next datagram arrives, if one is underway.
+    /// When to call [`Self::poll`]: when the next datagram arrives, if one is underway. With CoDel it may be earlier, when it is decided
+    /// whether the next one is sent.
     pub fn next_delivery(&self) -> Option<u64> {
-        self.underway.peek().map(|Reverse(next)| next.delivery.at)
+        let arrives = self.underway.peek().map(|Reverse(next)| next.delivery.at);
+        let decided = self.bottleneck.next_decision();
+        arrives.into_iter().chain(decided).min()
     }
 
     /// What happened so far.
@@ -150,48 +190,37 @@ impl<T: Clone> Link<T> {
         &self.counters
     }
 
-    /// When the bottleneck has sent the packet; `None` if the queue has no room for it.
-    fn pass_bottleneck(&mut self, now: u64, size: u64) -> Option<u64> {
-        let Some(rate) = self.profile.rate.filter(|&rate| rate > 0) else {
-            return Some(now);
-        };
-        let begin = now.max(self.busy_until);
-        let waiting = u128::from(begin - now) * u128::from(rate) / BITS_NANOS;
-        // An empty queue takes a packet of any size: it is sent at once and does not wait.
-        let queue = self.profile.queue_bytes().unwrap_or(u64::MAX);
-        if waiting > 0 && waiting.saturating_add(size.into()) > queue.into() {
-            return None;
-        }
-        let takes = (u128::from(size) * BITS_NANOS).div_ceil(u128::from(rate));
-        self.busy_until = begin.saturating_add(u64::try_from(takes).unwrap_or(u64::MAX));
-        Some(self.busy_until)
-    }
-
     fn chance_takes_it(&mut self, now: u64) -> bool {
         let loss = self.profile.loss;
         let Some(burst) = self.profile.burst.filter(|_| loss != Share::ALL) else {
             return self.random.chance(loss);
         };
-        // Gilbert's model: two states, all is lost in one of them. It is left with 1/burst per datagram, and entered so often
-        // that the share of the time spent in it is `loss`.
-        let lost = u64::from(loss.millionths());
-        let delivered = u64::from(Share::ALL.millionths()) - lost;
+        // Gilbert's and Elliott's model: two states, and in each a share that is lost, by default all in the bad one and nothing in the
+        // good one. The bad one is left with 1/burst per datagram, and entered so often that `loss` of all are lost in it.
+        let within = self.profile.within;
+        let lost = u64::from(loss.min(within).millionths());
+        let not_bad = u64::from(within.millionths()) - lost;
         let burst = u64::from(burst.max(1));
         let pause = now.saturating_sub(std::mem::replace(&mut self.last_chance, now));
         self.in_burst = if pause > nanos(BURST_ENDS_AFTER) {
-            self.random.chance(loss)
+            self.random.below(lost + not_bad) < lost
         } else if self.in_burst {
             self.random.below(burst) != 0
         } else {
-            self.random.below(delivered * burst) < lost
+            self.random.below(not_bad * burst) < lost
         };
-        self.in_burst
+        let share = if self.in_burst {
+            within
+        } else {
+            self.profile.stray
+        };
+        share == Share::ALL || self.random.chance(share)
     }
 
     /// `None` if the datagram was damaged and the checksum finds it.
-    fn damage(&mut self, payload: &[u8]) -> Option<Payload> {
+    fn damage(&mut self, bytes: Vec<u8>) -> Option<Payload> {
         let mut damaged = Payload {
-            bytes: payload.to_vec(),
+            bytes,
             damaged: false,
         };
         let Payload {
@@ -215,7 +244,7 @@ impl<T: Clone> Link<T> {
         (!damaged.damaged || !self.profile.checksum).then_some(damaged)
     }
 
-    fn travel(&mut self, sent: u64, payload: Payload, tag: T) {
+    fn travel(&mut self, came: u64, sent: u64, payload: Payload, tag: T) {
         let hold = nanos(self.profile.hold());
         let jitter = match nanos(self.profile.jitter) {
             0 => 0,
@@ -223,13 +252,16 @@ impl<T: Clone> Link<T> {
         };
         let arrives = sent
             .saturating_add(nanos(self.profile.delay))
+            .saturating_add(nanos(self.profile.spike_at(came)))
             .saturating_add(jitter);
         let at = if self.random.chance(self.profile.reorder) {
             self.counters.reordered += 1;
             arrives.saturating_add(self.random.between(1, hold))
-        } else {
+        } else if self.profile.keeps_order {
             self.order_floor = self.order_floor.max(arrives);
             self.order_floor
+        } else {
+            arrives
         };
         if self.random.chance(self.profile.duplicate) {
             self.counters.duplicated += 1;
@@ -309,8 +341,8 @@ fn nanos(time: Duration) -> u64 {
 /// A burst is something that happens on the path, so it does not wait for a sender who pauses: after such a time, the next datagram
 /// is lost with the probability `loss` again. Fading and full queues last for tens of milliseconds.
 const BURST_ENDS_AFTER: Duration = Duration::from_millis(100);
-/// Bytes times this, divided by bits per second, are nanoseconds.
-const BITS_NANOS: u128 = 8 * 1_000_000_000;
+/// Others' random numbers are not those of the datagrams: with or without them, the same are lost.
+const OTHERS: u64 = 1 << 32;
 /// Bits flipped in a corrupted datagram. Real errors are few: more would only be found more easily.
 const MAX_FLIPS: u64 = 3;
 /// Whatever rate and delay say, a link holds no more than this many bytes: 10 Gbit/s over 200 ms. More is dropped as by the queue.

@@ -1,4 +1,4 @@
-use crate::profile::{Blackout, Profile, Queue, Share};
+use crate::profile::{Aqm, Blackout, Cross, Profile, Queue, Share, Spike};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -42,6 +42,24 @@ pub enum ParseError {
     /// A queue waits before a bottleneck, and there is none.
     #[error("`queue` needs `rate`: without a bottleneck nothing waits")]
     QueueWithoutRate,
+    /// A queue that is managed waits before a bottleneck, and there is none.
+    #[error("`aqm` needs `rate`: without a bottleneck nothing waits")]
+    AqmWithoutRate,
+    /// Others fill a bottleneck, and there is none.
+    #[error("`cross` needs `rate`: without a bottleneck nobody is in the way")]
+    CrossWithoutRate,
+    /// The order is that of the times, and all take the same.
+    #[error("`order=free` needs `jitter`: all take the same time otherwise")]
+    OrderWithoutJitter,
+    /// Some of a burst is lost, and there are no bursts.
+    #[error("`{key}` needs `burst`: it says what is lost in one, or between two")]
+    NeedsBurst {
+        /// As given.
+        key: &'static str,
+    },
+    /// Not so much is lost if only that share of the bad datagrams is.
+    #[error("`within` has to be larger than `loss`, which is all that is lost in bursts")]
+    LossAboveWithin,
     /// Bursts need a loss to be made of.
     #[error("`burst` needs `loss`: it says how many are lost in a row")]
     BurstWithoutLoss,
@@ -113,19 +131,35 @@ fn check_together(profile: &Profile) -> Result<(), ParseError> {
     if !profile.checksum && profile.corrupt == Share::NONE && profile.truncate == Share::NONE {
         return Err(ParseError::ChecksumWithoutDamage);
     }
+    if profile.aqm != Aqm::DropTail && profile.rate.is_none() {
+        return Err(ParseError::AqmWithoutRate);
+    }
+    if profile.cross.is_some() && profile.rate.is_none() {
+        return Err(ParseError::CrossWithoutRate);
+    }
+    if !profile.keeps_order && profile.jitter.is_zero() {
+        return Err(ParseError::OrderWithoutJitter);
+    }
     let Some(burst) = profile.burst else {
-        return Ok(());
+        return match (profile.within, profile.stray) {
+            (Share::ALL, Share::NONE) => Ok(()),
+            (Share::ALL, _) => Err(ParseError::NeedsBurst { key: "stray" }),
+            _ => Err(ParseError::NeedsBurst { key: "within" }),
+        };
     };
     if profile.loss == Share::NONE {
         return Err(ParseError::BurstWithoutLoss);
     }
-    // Between two bursts lies one delivered datagram at least, so at most burst / (burst + 1) are lost.
+    // Between two bursts lies one good datagram at least, so at most burst / (burst + 1) are bad, of which `within` is lost.
     let lost = profile.loss.millionths();
-    let delivered = Share::ALL.millionths() - lost;
-    let needed = if delivered == 0 {
-        0 // nothing is delivered, and the lengths of bursts mean nothing
+    let within = profile.within.millionths();
+    let Some(not_bad) = within.checked_sub(lost) else {
+        return Err(ParseError::LossAboveWithin);
+    };
+    let needed = if not_bad == 0 {
+        0 // all are bad, and the lengths of bursts mean nothing
     } else {
-        lost.div_ceil(delivered)
+        lost.div_ceil(not_bad)
     };
     if burst < needed {
         return Err(ParseError::BurstTooShort { burst, needed });
@@ -140,7 +174,7 @@ struct Kind {
     read: fn(&mut Profile, &str) -> Option<()>,
 }
 
-const KEYS: &str = "loss, burst, delay, jitter, reorder, duplicate, corrupt, truncate, rate, queue, mtu, blackout, checksum, seed";
+const KEYS: &str = "loss, burst, within, stray, delay, jitter, order, spike, reorder, duplicate, corrupt, truncate, rate, queue, aqm, cross, mtu, blackout, checksum, seed";
 const SHARE: &str = "a share from 0% to 100% in steps of 0.0001%, such as 2%";
 const TIME: &str = "a time from 0s to 1000s, such as 20ms (units ns, us, ms, s)";
 
@@ -158,6 +192,18 @@ const KINDS: &[Kind] = &[
         read: |p, v| set(&mut p.burst, whole(v, 1, 1_000_000).map(Some)),
     },
     Kind {
+        key: "within",
+        example: "60%",
+        expected: SHARE,
+        read: |p, v| set(&mut p.within, share(v)),
+    },
+    Kind {
+        key: "stray",
+        example: "0.1%",
+        expected: SHARE,
+        read: |p, v| set(&mut p.stray, share(v)),
+    },
+    Kind {
         key: "delay",
         example: "20ms",
         expected: TIME,
@@ -168,6 +214,27 @@ const KINDS: &[Kind] = &[
         example: "5ms",
         expected: TIME,
         read: |p, v| set(&mut p.jitter, time(v)),
+    },
+    Kind {
+        key: "order",
+        example: "free",
+        expected: "kept or free",
+        read: |p, v| {
+            set(
+                &mut p.keeps_order,
+                match v {
+                    "kept" => Some(true),
+                    "free" => Some(false),
+                    _ => None,
+                },
+            )
+        },
+    },
+    Kind {
+        key: "spike",
+        example: "5s+500ms:2s",
+        expected: "a beginning, a length and what it adds, such as 5s+500ms:2s, several joined by /",
+        read: |p, v| set(&mut p.spikes, v.split('/').map(spike).collect()),
     },
     Kind {
         key: "reorder",
@@ -204,6 +271,27 @@ const KINDS: &[Kind] = &[
         example: "100ms",
         expected: "a time such as 100ms or a size such as 64kib (units b, kb, mb, kib, mib), up to 1000s or 1000mb",
         read: |p, v| set(&mut p.queue, queue(v).map(Some)),
+    },
+    Kind {
+        key: "aqm",
+        example: "codel",
+        expected: "codel or tail",
+        read: |p, v| {
+            set(
+                &mut p.aqm,
+                match v {
+                    "codel" => Some(Aqm::Codel),
+                    "tail" => Some(Aqm::DropTail),
+                    _ => None,
+                },
+            )
+        },
+    },
+    Kind {
+        key: "cross",
+        example: "5mbit",
+        expected: "a rate such as 5mbit, or with times on and off such as 5mbit:200ms+300ms, of 1ms at least",
+        read: |p, v| set(&mut p.cross, cross(v).map(Some)),
     },
     Kind {
         key: "mtu",
@@ -309,6 +397,30 @@ fn blackout(text: &str) -> Option<Blackout> {
     Some(Blackout {
         from: time(from)?,
         length: time(length)?,
+    })
+}
+
+fn spike(text: &str) -> Option<Spike> {
+    let (when, adds) = text.split_once(':')?;
+    Some(Spike {
+        time: blackout(when)?,
+        adds: time(adds)?,
+    })
+}
+
+fn cross(text: &str) -> Option<Cross> {
+    let Some((each, bursts)) = text.split_once(':') else {
+        return Some(Cross {
+            rate: rate(text)?,
+            bursts: None,
+        });
+    };
+    let (on, off) = bursts.split_once('+')?;
+    let (on, off) = (time(on)?, time(off)?);
+    // Shorter than that is no burst, and would only take time.
+    (on.min(off) >= Duration::from_millis(1)).then_some(Cross {
+        rate: rate(each)?,
+        bursts: Some((on, off)),
     })
 }
 

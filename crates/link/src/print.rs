@@ -1,4 +1,4 @@
-use crate::profile::{Blackout, Profile, Queue, Share};
+use crate::profile::{Aqm, Blackout, Cross, Profile, Queue, Share, Spike};
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
@@ -8,14 +8,20 @@ impl Display for Profile {
         let Self {
             loss,
             burst,
+            within,
+            stray,
             delay,
             jitter,
+            keeps_order,
+            spikes,
             reorder,
             duplicate,
             corrupt,
             truncate,
             rate,
             queue,
+            aqm,
+            cross,
             mtu,
             blackouts,
             checksum,
@@ -26,18 +32,24 @@ impl Display for Profile {
         let lasting = |time: &Duration| (!time.is_zero()).then_some(Time(*time));
         pairs.pair("loss", some(loss))?;
         pairs.pair("burst", *burst)?;
+        pairs.pair("within", (*within != Share::ALL).then_some(*within))?;
+        pairs.pair("stray", some(stray))?;
         pairs.pair("delay", lasting(delay))?;
         pairs.pair("jitter", lasting(jitter))?;
+        pairs.pair("order", (!keeps_order).then_some("free"))?;
+        pairs.pair("spike", (!spikes.is_empty()).then_some(Joined(spikes)))?;
         pairs.pair("reorder", some(reorder))?;
         pairs.pair("duplicate", some(duplicate))?;
         pairs.pair("corrupt", some(corrupt))?;
         pairs.pair("truncate", some(truncate))?;
         pairs.pair("rate", rate.map(Rate))?;
         pairs.pair("queue", *queue)?;
+        pairs.pair("aqm", (*aqm == Aqm::Codel).then_some("codel"))?;
+        pairs.pair("cross", *cross)?;
         pairs.pair("mtu", *mtu)?;
         pairs.pair(
             "blackout",
-            (!blackouts.is_empty()).then_some(Blackouts(blackouts)),
+            (!blackouts.is_empty()).then_some(Joined(blackouts)),
         )?;
         pairs.pair("checksum", (!checksum).then_some("off"))?;
         pairs.pair("seed", (*seed != 0).then_some(*seed))
@@ -68,6 +80,22 @@ impl Display for Queue {
 impl Display for Blackout {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{}", Time(self.from), Time(self.length))
+    }
+}
+
+impl Display for Spike {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.time, Time(self.adds))
+    }
+}
+
+impl Display for Cross {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Rate(self.rate).fmt(f)?;
+        match self.bursts {
+            Some((on, off)) => write!(f, ":{}+{}", Time(on), Time(off)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -122,13 +150,13 @@ impl Display for Rate {
     }
 }
 
-struct Blackouts<'a>(&'a [Blackout]);
+struct Joined<'a, T>(&'a [T]);
 
-impl Display for Blackouts<'_> {
+impl<T: Display> Display for Joined<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (index, blackout) in self.0.iter().enumerate() {
+        for (index, one) in self.0.iter().enumerate() {
             let slash = if index == 0 { "" } else { "/" };
-            write!(f, "{slash}{blackout}")?;
+            write!(f, "{slash}{one}")?;
         }
         Ok(())
     }

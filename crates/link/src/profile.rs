@@ -20,15 +20,21 @@ pub const HEADER_BYTES: u64 = 28;
 /// | Key | Example | Meaning |
 /// |---|---|---|
 /// | `loss` | `2%` | share of the datagrams that vanish |
-/// | `burst` | `4` | mean number of datagrams lost in a row (Gilbert's model); without it, each is lost on its own |
+/// | `burst` | `4` | mean number of datagrams in a row that are bad ones (Gilbert's model); without it, each is lost on its own |
+/// | `within` | `60%` | share of the bad ones that is lost (Gilbert and Elliott's model); default all |
+/// | `stray` | `0.1%` | share of the others that is lost (likewise) |
 /// | `delay` | `20ms` | time that each datagram travels |
 /// | `jitter` | `5ms` | more time on top, evenly between nothing and this; the order is kept |
+/// | `order` | `free` | jitter does not keep the order |
+/// | `spike` | `5s+500ms:2s` | what is sent from 5 s on for 500 ms takes 2 s more; several are joined by `/` |
 /// | `reorder` | `1%` | share of the datagrams that are held back, so that later ones overtake them |
 /// | `duplicate` | `1%` | share of the datagrams that arrive twice |
 /// | `corrupt` | `0.1%` | share of the datagrams damaged by flipped bits (and dropped by UDP's checksum) |
 /// | `truncate` | `0.1%` | share of the datagrams cut short (and dropped likewise) |
 /// | `rate` | `50mbit` | what the bottleneck carries per second, IP and UDP headers included |
 /// | `queue` | `100ms`, `64kib` | what may wait before the bottleneck; needs `rate`; default 100 ms worth, at least 64 KiB |
+/// | `aqm` | `codel` | what waits too long is dropped (RFC 8289); needs `rate`; default is a tail |
+/// | `cross` | `5mbit`, `5mbit:200ms+300ms` | others send so much through the bottleneck, on for 200 ms and off for 300 ms on average; needs `rate` |
 /// | `mtu` | `1500` | largest packet in bytes, IP and UDP headers included |
 /// | `blackout` | `5s+2s` | the path is down from 5 s on for 2 s; several are joined by `/` |
 /// | `checksum` | `off` | damaged datagrams are delivered as they are; for tests of robustness only |
@@ -40,10 +46,18 @@ pub struct Profile {
     /// Mean length of a burst of losses in datagrams, from 1; `None`: each is lost on its own. With a burst of 1 no two losses
     /// follow each other. A burst ends when nothing is sent for 100 ms: who backs off does not prolong it.
     pub burst: Option<u32>,
+    /// Share of the datagrams within a burst that is lost. Means nothing without `burst`.
+    pub within: Share,
+    /// Share of the datagrams between bursts that is lost. Means nothing without `burst`.
+    pub stray: Share,
     /// Time each datagram travels.
     pub delay: Duration,
-    /// Additional time, drawn evenly from zero to this for each datagram. Does not change the order.
+    /// Additional time, drawn evenly from zero to this for each datagram.
     pub jitter: Duration,
+    /// Whether a datagram waits behind those sent before it, whatever its jitter. Default true.
+    pub keeps_order: bool,
+    /// Times at which datagrams take longer.
+    pub spikes: Vec<Spike>,
     /// Share of the datagrams that are held back, by an even draw up to [`Profile::hold`], while later ones pass.
     pub reorder: Share,
     /// Share of the datagrams that arrive twice. The copy comes up to [`Profile::hold`] later.
@@ -56,6 +70,10 @@ pub struct Profile {
     pub rate: Option<u64>,
     /// What may wait before the bottleneck; `None`: 100 ms worth of `rate`, at least 64 KiB. Means nothing without `rate`.
     pub queue: Option<Queue>,
+    /// What is dropped of that which waits. Means nothing without `rate`.
+    pub aqm: Aqm,
+    /// What others send through the bottleneck. Means nothing without `rate`.
+    pub cross: Option<Cross>,
     /// Largest packet in bytes, headers included; larger ones vanish. `None`: any size passes.
     pub mtu: Option<u16>,
     /// Times at which the path is down.
@@ -87,6 +105,15 @@ impl Profile {
         })
     }
 
+    /// What the spikes add to the time of a datagram sent at `now` (nanoseconds since the caller's zero).
+    pub fn spike_at(&self, now: u64) -> Duration {
+        let at_once = self.spikes.iter().filter(|spike| {
+            let time = spike.time;
+            time.contains(Duration::from_nanos(now))
+        });
+        at_once.map(|spike| spike.adds).max().unwrap_or_default()
+    }
+
     /// Whether the path is down at `now` (nanoseconds since the caller's zero).
     pub fn is_down(&self, now: u64) -> bool {
         self.blackouts
@@ -100,14 +127,20 @@ impl Default for Profile {
         Self {
             loss: Share::NONE,
             burst: None,
+            within: Share::ALL,
+            stray: Share::NONE,
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
+            keeps_order: true,
+            spikes: Vec::new(),
             reorder: Share::NONE,
             duplicate: Share::NONE,
             corrupt: Share::NONE,
             truncate: Share::NONE,
             rate: None,
             queue: None,
+            aqm: Aqm::DropTail,
+            cross: None,
             mtu: None,
             blackouts: Vec::new(),
             checksum: true,
@@ -153,6 +186,34 @@ pub enum Queue {
     Bytes(u64),
     /// As many bytes as the bottleneck carries in this time.
     Time(Duration),
+}
+
+/// How a queue chooses what it drops (active queue management, RFC 7567).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aqm {
+    /// What it has no room for.
+    #[default]
+    DropTail,
+    /// Also what has waited for too long (RFC 8289), with the target of 5 ms and the interval of 100 ms.
+    Codel,
+}
+
+/// What others send through a bottleneck, in packets of 1500 bytes at even distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cross {
+    /// In bits per second, headers included.
+    pub rate: u64,
+    /// How long they send and how long they pause, each from half of this to one and a half times; `None`: they always send.
+    pub bursts: Option<(Duration, Duration)>,
+}
+
+/// A time in which datagrams take longer, as when a phone changes its cell (RFC 4015 1). Those behind wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spike {
+    /// When.
+    pub time: Blackout,
+    /// How much longer.
+    pub adds: Duration,
 }
 
 /// A time in which the path is down.

@@ -35,11 +35,12 @@ fn assert_accounts(counters: &Counters) {
         blacked_out,
         too_large,
         queue_dropped,
+        aqm_dropped,
         delivered,
         ..
     } = *counters;
     let damaged_and_dropped = (offered + duplicated)
-        .checked_sub(lost + blacked_out + too_large + queue_dropped + delivered);
+        .checked_sub(lost + blacked_out + too_large + queue_dropped + aqm_dropped + delivered);
     assert!(
         [Some(0), Some(counters.corrupted + counters.truncated)].contains(&damaged_and_dropped),
         "{counters:?}"
@@ -185,6 +186,27 @@ fn mean_burst(deliveries: &[Delivery<u64>]) -> f64 {
     missing.iter().sum::<u64>() as f64 / missing.len() as f64
 }
 
+/// Gilbert and Elliott: what is lost within a burst and between bursts is chance again.
+#[test]
+fn bursts_may_let_something_through_and_others_lose_something() {
+    let (deliveries, counters) = run(
+        "loss=10%,burst=20,within=50%,stray=1%,seed=3",
+        400_000,
+        8,
+        1000,
+    );
+    // A fifth of all are bad, half of which are lost; of the others one in a hundred.
+    let share = share_of(counters.lost, counters.offered);
+    assert!((0.100..0.116).contains(&share), "{counters:?}");
+    let arrived: std::collections::HashSet<u64> = indices(&deliveries).into_iter().collect();
+    let lost = |index: u64| !arrived.contains(&index);
+    let behind_a_loss: Vec<u64> = (1..400_000).filter(|&index| lost(index - 1)).collect();
+    let again = behind_a_loss.iter().filter(|&&index| lost(index)).count();
+    // 0.1 / 0.108 of the losses are in a burst, which goes on with 0.95, and then half is lost.
+    let share = share_of(again as u64, behind_a_loss.len() as u64);
+    assert!((0.42..0.47).contains(&share), "{share}");
+}
+
 #[test]
 fn everything_or_nothing_may_be_lost() {
     assert!(run("loss=100%", 100, 8, 0).0.is_empty());
@@ -206,6 +228,32 @@ fn jitter_spreads_the_times_and_keeps_the_order() {
     // Sent close together, they wait for each other instead of overtaking.
     let (deliveries, _) = run("delay=20ms,jitter=10ms,seed=4", 10_000, 8, MS / 100);
     assert!(indices(&deliveries).is_sorted());
+}
+
+#[test]
+fn jitter_without_an_order_lets_datagrams_overtake() {
+    let (deliveries, _) = run("delay=20ms,jitter=10ms,order=free,seed=4", 10_000, 8, MS);
+    let times: Vec<u64> = deliveries
+        .iter()
+        .map(|delivery| delivery.at - delivery.tag * MS)
+        .collect();
+    assert!(times.iter().all(|time| (20 * MS..=30 * MS).contains(time)));
+    let mean = times.iter().sum::<u64>() / times.len() as u64;
+    assert!((24_800_000..25_200_000).contains(&mean), "{mean}");
+    let tags = indices(&deliveries);
+    let overtaken = tags.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!(overtaken > 3_000, "{overtaken}");
+}
+
+#[test]
+fn a_spike_makes_what_is_sent_in_it_late_and_what_follows_wait() {
+    let (deliveries, _) = run("delay=10ms,spike=5ms+2ms:20ms", 40, 8, MS);
+    assert_eq!(indices(&deliveries), (0..40).collect::<Vec<_>>());
+    let at = |index: usize| deliveries[index].at / MS;
+    assert_eq!(
+        [at(4), at(5), at(6), at(7), at(25), at(26), at(30)],
+        [14, 35, 36, 36, 36, 36, 40]
+    );
 }
 
 #[test]

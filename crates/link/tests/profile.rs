@@ -1,6 +1,6 @@
 //! The text form of a profile: what is printed reads back, and what is wrong is named.
 
-use gapless_link::{Blackout, ParseError, Profile, Queue, Share};
+use gapless_link::{Aqm, Blackout, Cross, ParseError, Profile, Queue, Share, Spike};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -37,9 +37,48 @@ fn every_key_is_read() {
         ],
         checksum: false,
         seed: 7,
+        ..Profile::default()
     };
     assert_eq!(profile, expected);
     assert_eq!(profile.to_string(), text);
+}
+
+#[test]
+fn what_a_bottleneck_and_a_burst_may_have_is_read() {
+    let text = "loss=2%,burst=4,within=60%,stray=0.1%,jitter=5ms,order=free,spike=5s+500ms:2s/9s+1s:1ms,rate=50mbit,\
+                aqm=codel,cross=5mbit:200ms+300ms";
+    let profile = parse(text).unwrap();
+    let spike = |from, length, adds| Spike {
+        time: Blackout {
+            from: Duration::from_secs(from),
+            length: Duration::from_millis(length),
+        },
+        adds: Duration::from_millis(adds),
+    };
+    let expected = Profile {
+        loss: Share::from_percent(2),
+        burst: Some(4),
+        within: Share::from_percent(60),
+        stray: Share::from_millionths(1_000),
+        jitter: Duration::from_millis(5),
+        keeps_order: false,
+        spikes: vec![spike(5, 500, 2_000), spike(9, 1_000, 1)],
+        rate: Some(50_000_000),
+        aqm: Aqm::Codel,
+        cross: Some(Cross {
+            rate: 5_000_000,
+            bursts: Some((Duration::from_millis(200), Duration::from_millis(300))),
+        }),
+        ..Profile::default()
+    };
+    assert_eq!(profile, expected);
+    assert_eq!(profile.to_string(), text);
+    assert_eq!(
+        parse("rate=1mbit,aqm=tail,cross=1kbit")
+            .unwrap()
+            .to_string(),
+        "rate=1mbit,cross=1kbit"
+    );
 }
 
 #[test]
@@ -67,7 +106,7 @@ fn errors_name_the_key_the_value_and_the_cure() {
     let message = |text: &str| parse(text).unwrap_err().to_string();
     let unknown = message("los=2%");
     assert!(
-        unknown.contains("`los`") && unknown.contains("loss, burst, delay"),
+        unknown.contains("`los`") && unknown.contains("loss, burst, within"),
         "{unknown}"
     );
     assert_eq!(message("loss"), "`loss` needs a value: loss=2%");
@@ -83,6 +122,15 @@ fn errors_name_the_key_the_value_and_the_cure() {
     assert!(message("burst=3").contains("needs `loss`"));
     assert!(message("queue=1ms").contains("needs `rate`"));
     assert!(message("checksum=off").contains("needs `corrupt`"));
+    assert!(message("aqm=codel").contains("needs `rate`"));
+    assert!(message("cross=1mbit").contains("needs `rate`"));
+    assert!(message("order=free").contains("needs `jitter`"));
+    assert!(message("loss=1%,within=50%").contains("`within` needs `burst`"));
+    assert!(message("loss=1%,stray=5%").contains("`stray` needs `burst`"));
+    assert_eq!(
+        parse("loss=60%,burst=9,within=50%"),
+        Err(ParseError::LossAboveWithin)
+    );
     assert_eq!(parse("loss=1%,,delay=1s"), Err(ParseError::Empty));
     assert_eq!(parse("loss=1%,"), Err(ParseError::Empty));
     assert_eq!(
@@ -125,6 +173,12 @@ fn values_out_of_range_or_of_another_kind_are_refused() {
         "seed=18446744073709551616",
         "seed=-1",
         "LOSS=2%",
+        "jitter=1ms,order=none",
+        "spike=5s+1s",
+        "spike=5s:1s",
+        "rate=1mbit,aqm=red",
+        "rate=1mbit,cross=1mbit:1s",
+        "rate=1mbit,cross=1mbit:1us+1s",
     ] {
         let refused = parse(text);
         assert!(refused.is_err(), "{text} was read as {refused:?}");
@@ -151,6 +205,9 @@ prop_compose! {
     fn profile()(
         (loss, reorder, duplicate, corrupt, truncate) in (share(), share(), share(), share(), share()),
         (delay, jitter) in (time(), time()),
+        (within, stray) in (500_000..=1_000_000_u32, share()),
+        (keeps_order, codel, spikes) in (any::<bool>(), any::<bool>(), proptest::collection::vec((time(), time(), time()), 0..3)),
+        cross in proptest::option::of((1_000..=1_000_000_000_u64, proptest::option::of((1..1_000_u64, 1..1_000_u64)))),
         burst in proptest::option::of(500_000..=1_000_000_u32),
         rate in proptest::option::of(1_000..=1_000_000_000_000_u64),
         queue in proptest::option::of(prop_oneof![
@@ -162,8 +219,18 @@ prop_compose! {
         checksum: bool,
         seed: u64,
     ) -> Profile {
+        let is_bursty = loss != Share::NONE && loss.millionths() < 900_000;
         Profile {
-            burst: burst.filter(|_| loss != Share::NONE && loss.millionths() < 900_000),
+            burst: burst.filter(|_| is_bursty),
+            within: if is_bursty && burst.is_some() { Share::from_millionths(within.max(loss.millionths() + 10_000)) } else { Share::ALL },
+            stray: if is_bursty && burst.is_some() { stray } else { Share::NONE },
+            keeps_order: keeps_order || jitter.is_zero(),
+            spikes: spikes.into_iter().map(|(from, length, adds)| Spike { time: Blackout { from, length }, adds }).collect(),
+            aqm: if codel && rate.is_some() { Aqm::Codel } else { Aqm::DropTail },
+            cross: cross.filter(|_| rate.is_some()).map(|(rate, bursts)| Cross {
+                rate,
+                bursts: bursts.map(|(on, off)| (Duration::from_millis(on), Duration::from_millis(off))),
+            }),
             queue: queue.filter(|_| rate.is_some()),
             blackouts: blackouts.into_iter().map(|(from, length)| Blackout { from, length }).collect(),
             checksum: checksum || (corrupt == Share::NONE && truncate == Share::NONE),
