@@ -32,6 +32,8 @@ pub(crate) struct App {
     calls: u64,
     /// When the impatient one last tried.
     tried_at: Option<Time>,
+    /// Events since they were last asked for, if anybody wants to know.
+    told: Option<Vec<Event>>,
 }
 
 /// What an application found wrong.
@@ -64,7 +66,24 @@ impl App {
             progress: 0,
             calls: 0,
             tried_at: None,
+            told: None,
         }
+    }
+
+    /// Whether the engine's events are kept for [`told`](Self::told).
+    pub(crate) fn tells_events(&mut self, tells: bool) {
+        self.told = tells.then(Vec::new);
+    }
+
+    /// The events of the run's connection since the last call.
+    pub(crate) fn told(&mut self) -> Vec<Event> {
+        self.told.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn read(&self) -> u64 {
+        let runs = self.runs.iter().flatten();
+        runs.map(|run| run.outcome().read).sum()
     }
 
     /// Acts on all events and does whatever can be done. True if anything happened or the engine was called. `over`: by plan,
@@ -79,6 +98,9 @@ impl App {
         let mut events = 0_usize;
         while let Some((is_ours, event)) = machine.poll_event() {
             events += 1;
+            if let Some(told) = self.told.as_mut().filter(|_| is_ours) {
+                told.push(event.clone());
+            }
             self.on_event(now, machine, is_ours, event)?;
         }
         if machine.kind().is_some() {

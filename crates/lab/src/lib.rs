@@ -32,14 +32,17 @@ pub mod load;
 mod log;
 mod machine;
 mod marks;
+mod observe;
 mod pattern;
 pub mod peers;
+pub mod picture;
 mod plan;
 mod report;
 mod scenario;
 mod seeds;
 mod shrink;
 mod spans;
+pub mod trace;
 mod watch;
 mod world;
 
@@ -50,6 +53,7 @@ pub use hostile::{
 };
 pub use log::{Sink, describe};
 pub use marks::{MarkGroup, MarkTally};
+pub use observe::{Observers, Progress};
 pub use plan::{
     DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,
     StreamPlan, Time, WriteEnd, WritePlan,
@@ -60,4 +64,5 @@ pub use seeds::{
     Summary, run_bytes, run_seed, run_seed_against, run_seeds, run_seeds_against, run_whole,
 };
 pub use shrink::{Shrunk, shrink, shrink_failure};
-pub use world::{run, run_logged};
+pub use trace::Trace;
+pub use world::{run, run_logged, run_observed, run_traced};

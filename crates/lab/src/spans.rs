@@ -27,6 +27,12 @@ impl Spans {
         self.spans.insert(start, end);
     }
 
+    /// Where the range ends that holds `position`, or begins there; `position` itself if there is none.
+    pub(crate) fn end_of(&self, position: u64) -> u64 {
+        let span = self.spans.range(..=position).next_back();
+        span.map_or(position, |(_, &end)| end.max(position))
+    }
+
     pub(crate) fn covers(&self, range: Range<u64>) -> bool {
         range.is_empty()
             || self
@@ -123,6 +129,11 @@ mod tests {
                         "{start}..{end} {spans:?}"
                     );
                 }
+            }
+            for position in 0..40 {
+                let run = plain[position..].iter().take_while(|&&is_in| is_in);
+                let end = (position + run.count()) as u64;
+                assert_eq!(spans.end_of(position as u64), end, "{position} {spans:?}");
             }
             let ranges: Vec<_> = spans.spans.iter().collect();
             assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0));

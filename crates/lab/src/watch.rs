@@ -364,7 +364,7 @@ pub(crate) fn decode(datagram: &[u8]) -> Result<Datagram<'_>, DecodeError> {
 }
 
 /// UDX 3: what takes a number.
-fn is_numbered(packet: &Packet<'_>) -> bool {
+pub(crate) fn is_numbered(packet: &Packet<'_>) -> bool {
     packet.frames().any(|frame| match frame {
         Frame::Stream(stream) => stream.is_numbered(),
         Frame::Ordered(stream) => stream.is_numbered(),

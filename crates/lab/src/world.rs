@@ -2,11 +2,13 @@
 
 use crate::check::Check;
 use crate::host::{Arrived, Departing, Host};
-use crate::log::{Log, Sink, describe};
+use crate::log::{Sink, describe};
+use crate::observe::{Observers, Progress, Watching};
 use crate::plan::{Ending, SECOND, Scenario, Time};
 use crate::report::{Report, Rule, Seconds, Violation};
+use crate::trace::{Fate, Trace, What};
 use crate::watch::{Fault, Watch};
-use gapless_link::{Counters, Link};
+use gapless_link::Link;
 use gapless_udx::{CloseReason, Ecn, Endpoint, Instant};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -23,7 +25,44 @@ pub fn run(scenario: &Scenario) -> Result<Report, Violation> {
 /// # Errors
 /// The first rule that was broken.
 pub fn run_logged(scenario: &Scenario, sink: Option<Sink<'_>>) -> Result<Report, Violation> {
-    World::new(scenario, Log::new(sink)).run()
+    let observers = Observers {
+        log: sink,
+        ..Observers::default()
+    };
+    run_observed(scenario, observers)
+}
+
+/// As [`run`], and what happens is recorded in `trace`; whatever was in it is gone.
+///
+/// # Errors
+/// The first rule that was broken. The trace then ends there.
+pub fn run_traced(scenario: &Scenario, trace: &mut Trace) -> Result<Report, Violation> {
+    let observers = Observers {
+        trace: Some(trace),
+        ..Observers::default()
+    };
+    run_observed(scenario, observers)
+}
+
+/// As [`run`], and these look on.
+///
+/// # Errors
+/// The first rule that was broken.
+pub fn run_observed(
+    scenario: &Scenario,
+    mut observers: Observers<'_>,
+) -> Result<Report, Violation> {
+    if let Some(trace) = &mut observers.trace {
+        trace.begin(scenario);
+    }
+    let mut world = World::new(scenario, observers.into());
+    let result = world.run();
+    let result = result.map(|()| world.report());
+    let now = world.now;
+    if let Some(trace) = &mut world.watching.trace {
+        trace.end(now, &result);
+    }
+    result
 }
 
 struct World<'a, 'b> {
@@ -34,7 +73,7 @@ struct World<'a, 'b> {
     /// By the host that sends into it.
     links: [Link<Ways>; 2],
     watch: Watch,
-    log: Log<'b>,
+    watching: Watching<'b>,
     moves_done: usize,
     is_calm: bool,
     /// Who closed the connection, and whether that was before the calm.
@@ -48,6 +87,8 @@ struct World<'a, 'b> {
     last_progress: (Time, u64),
     longest_wait: Time,
     steps: u64,
+    /// Datagrams so far.
+    sent: u64,
 }
 
 /// What travels along with a datagram.
@@ -56,6 +97,8 @@ struct Ways {
     from: SocketAddr,
     to: SocketAddr,
     ecn: Option<Ecn>,
+    /// The trace's name for it.
+    id: u64,
 }
 
 /// How far the run is.
@@ -71,17 +114,21 @@ enum Stage {
 }
 
 impl<'a, 'b> World<'a, 'b> {
-    fn new(scenario: &'a Scenario, log: Log<'b>) -> Self {
-        let host = |index| Host::new(scenario, index, address(index));
+    fn new(scenario: &'a Scenario, watching: Watching<'b>) -> Self {
+        let host = |index| {
+            let mut host = Host::new(scenario, index, address(index));
+            host.app.tells_events(watching.trace.is_some());
+            host
+        };
         let link = |index: usize| Link::new(&scenario.faults[index], index as u64);
         Self {
             scenario,
             now: 0,
-            hosts: [host(0), host(1)],
             checks: [Check::new(scenario, 0), Check::new(scenario, 1)],
+            hosts: [host(0), host(1)],
             links: [link(0), link(1)],
             watch: Watch::new(scenario),
-            log,
+            watching,
             moves_done: 0,
             is_calm: false,
             closed_by: None,
@@ -93,10 +140,11 @@ impl<'a, 'b> World<'a, 'b> {
             last_progress: (0, 0),
             longest_wait: 0,
             steps: 0,
+            sent: 0,
         }
     }
 
-    fn run(mut self) -> Result<Report, Violation> {
+    fn run(&mut self) -> Result<(), Violation> {
         let remote = self.hosts[1].address;
         let dialer = &mut self.hosts[0];
         let dialed = dialer.machine.dial(0, remote);
@@ -114,8 +162,27 @@ impl<'a, 'b> World<'a, 'b> {
             self.deliver();
             self.wake_hosts()?;
             self.advance()?;
+            self.tell_progress();
         }
-        Ok(self.report())
+        Ok(())
+    }
+
+    fn tell_progress(&mut self) {
+        if let Some(progress) = &mut self.watching.progress
+            && self.steps.is_multiple_of(STEPS_BETWEEN_TELLING)
+        {
+            let read = self.hosts.iter().map(|host| host.app.read());
+            let (now, read) = (self.now, read.sum());
+            progress(Progress { now, read });
+        }
+    }
+
+    /// For the trace and the log.
+    fn note(&mut self, host: Option<usize>, what: What, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.watching.trace {
+            trace.happens(self.now, host, what);
+        }
+        self.watching.log.line(self.now, line);
     }
 
     fn is_cut_off(&self) -> bool {
@@ -148,7 +215,7 @@ impl<'a, 'b> World<'a, 'b> {
             for (link, profile) in self.links.iter_mut().zip(&self.scenario.calm) {
                 link.set_profile(profile);
             }
-            self.log.line(self.now, || "the calm begins".into());
+            self.note(None, What::Calm, || "the calm begins".into());
         }
         while self
             .scenario
@@ -160,8 +227,9 @@ impl<'a, 'b> World<'a, 'b> {
             self.hosts[0].address =
                 moved(self.hosts[0].address, self.scenario.seed, self.moves_done);
             let address = self.hosts[0].address;
-            self.log
-                .line(self.now, || format!("the dialer is now at {address}"));
+            self.note(Some(0), What::Moved(address), || {
+                format!("the dialer is now at {address}")
+            });
         }
         if self.stage == Stage::Streams {
             match self.scenario.ending {
@@ -174,8 +242,9 @@ impl<'a, 'b> World<'a, 'b> {
                 Ending::Vanish { host, at } if at <= self.now => {
                     self.hosts[host].vanished = true;
                     self.stage = Stage::Ending(self.now);
-                    self.log
-                        .line(self.now, || format!("{} vanishes", NAMES[host]));
+                    self.note(Some(host), What::Vanishes, || {
+                        format!("{} vanishes", NAMES[host])
+                    });
                 }
                 _ => {}
             }
@@ -186,7 +255,7 @@ impl<'a, 'b> World<'a, 'b> {
         self.stage = Stage::Ending(self.now);
         self.closed_by = Some(host);
         self.ended_in_faults = !self.is_calm;
-        self.log.line(self.now, || {
+        self.note(Some(host), What::Closes, || {
             format!("{} closes the connection", NAMES[host])
         });
         let host = &mut self.hosts[host];
@@ -197,11 +266,14 @@ impl<'a, 'b> World<'a, 'b> {
     fn deliver(&mut self) {
         for sender in 0..2 {
             while let Some(delivery) = self.links[sender].poll(self.now) {
-                let Ways { from, to, ecn } = delivery.tag;
+                let Ways { from, to, ecn, id } = delivery.tag;
                 let receiver = 1 - sender;
                 let host = &mut self.hosts[receiver];
                 let is_there = host.address == to && !host.vanished;
-                if self.log.is_on() {
+                if let Some(trace) = &mut self.watching.trace {
+                    trace.arrives(self.now, id, sender, is_there, &delivery.payload);
+                }
+                if self.watching.log.is_on() {
                     let what = if is_there {
                         "receives"
                     } else {
@@ -209,7 +281,7 @@ impl<'a, 'b> World<'a, 'b> {
                     };
                     let damage = if delivery.damaged { "  [damaged]" } else { "" };
                     let text = describe(&delivery.payload);
-                    self.log.line(self.now, || {
+                    self.watching.log.line(self.now, || {
                         format!("  {} {what:>8}  {text}{damage}", NAMES[receiver])
                     });
                 }
@@ -248,6 +320,11 @@ impl<'a, 'b> World<'a, 'b> {
         for datagram in &departing {
             self.send(index, datagram)?;
         }
+        if let Some(trace) = &mut self.watching.trace {
+            let host = &mut self.hosts[index];
+            let told = host.app.told();
+            trace.woken(self.now, index, &host.machine, told);
+        }
         let poisoned = self.scenario.is_poisoned();
         match woken {
             // Bytes that arrive damaged without a checksum are wrong bytes.
@@ -271,7 +348,8 @@ impl<'a, 'b> World<'a, 'b> {
             let seen = self.watch.sent(index, to, payload);
             seen.map_err(|fault| {
                 let text = describe(payload);
-                self.log
+                self.watching
+                    .log
                     .line(self.now, || format!("{} sends  {text}", NAMES[index]));
                 self.violation(Some(index), fault)
             })?;
@@ -279,13 +357,17 @@ impl<'a, 'b> World<'a, 'b> {
         let from = self.hosts[index].address;
         let link = &mut self.links[index];
         let before = *link.counters();
-        link.send(self.now, payload, Ways { from, to, ecn });
-        if self.log.is_on() {
-            let fate = fate(&before, link.counters());
-            self.log.line(self.now, || {
-                format!("{} sends  {}{fate}", NAMES[index], describe(payload))
-            });
+        let id = self.sent;
+        self.sent += 1;
+        link.send(self.now, payload, Ways { from, to, ecn, id });
+        let fate = Fate::told_by(&before, link.counters(), link.profile().checksum);
+        if let Some(trace) = &mut self.watching.trace {
+            trace.sends(self.now, id, index, fate, payload);
         }
+        self.watching.log.line(self.now, || {
+            let fate = fate.note();
+            format!("{} sends  {}{fate}", NAMES[index], describe(payload))
+        });
         Ok(())
     }
 
@@ -522,7 +604,7 @@ impl<'a, 'b> World<'a, 'b> {
         text
     }
 
-    fn report(self) -> Report {
+    fn report(&self) -> Report {
         let outcomes = self.hosts.each_ref().map(|host| {
             (0..self.over.len())
                 .map(|plan| host.app.outcome(plan))
@@ -559,28 +641,9 @@ fn moved(from: SocketAddr, seed: u64, moves: usize) -> SocketAddr {
     SocketAddr::new(host, 4001 + moves as u16)
 }
 
-/// Why a datagram will not arrive, or arrives twice, told from what the link counted.
-fn fate(before: &Counters, after: &Counters) -> &'static str {
-    if after.lost > before.lost {
-        "  [lost]"
-    } else if after.blacked_out > before.blacked_out {
-        "  [lost: the path is down]"
-    } else if after.queue_dropped > before.queue_dropped {
-        "  [lost: the queue is full]"
-    } else if after.too_large > before.too_large {
-        "  [lost: too large]"
-    } else if after.corrupted > before.corrupted || after.truncated > before.truncated {
-        "  [damaged]"
-    } else if after.duplicated > before.duplicated {
-        "  [twice]"
-    } else if after.reordered > before.reordered {
-        "  [held back]"
-    } else {
-        ""
-    }
-}
-
 const NAMES: [&str; 2] = ["dialer  ", "acceptor"];
+/// Often enough for a display that moves.
+const STEPS_BETWEEN_TELLING: u64 = 512;
 /// Over the idle timeout, for the probe timeouts that count into it (UDX 7.5: three PTOs if that is longer).
 const ENDING_SLACK: Time = 10 * SECOND;
 /// A closed connection is remembered for 10 s or three PTOs (V3).

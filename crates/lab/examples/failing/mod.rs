@@ -1,7 +1,11 @@
-//! What is left of a failing run: the smallest scenario that fails in the same way, as bytes and as a packet log.
+//! What is left of a failing run: the smallest scenario that fails in the same way, as bytes, as a packet log and as a
+//! picture.
 
 use gapless_lab::peers::Kind;
-use gapless_lab::{Failure, Scenario, Shrunk, Violation, run_logged, shrink_failure};
+use gapless_lab::picture::{self, Title};
+use gapless_lab::{
+    Failure, Scenario, Shrunk, Trace, Violation, run_logged, run_traced, shrink_failure,
+};
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +47,6 @@ pub(crate) fn small(name: &str, bytes: &[u8], against: Option<Kind>, broken: &Vi
     };
     match keep(name, &shrunk, against) {
         Ok(path) => {
-            let against = against.map_or(String::new(), |kind| format!("--against {kind} "));
             println!(
                 "    shrunk from {} bytes of decisions to {} in {} runs: {}",
                 bytes.len(),
@@ -51,10 +54,8 @@ pub(crate) fn small(name: &str, bytes: &[u8], against: Option<Kind>, broken: &Vi
                 shrunk.runs,
                 shrunk.violation
             );
-            println!(
-                "    replay: cargo xtask lab {against}--replay {} --log",
-                path.display()
-            );
+            println!("    replay: {} --log", replay(against, &path));
+            println!("    picture: {}", path.with_extension("html").display());
         }
         Err(error) => println!("    what it was shrunk to cannot be written: {error}"),
     }
@@ -73,7 +74,34 @@ fn keep(name: &str, shrunk: &Shrunk, against: Option<Kind>) -> io::Result<PathBu
     let mut log = BufWriter::new(fs::File::create(path.with_extension("log"))?);
     write_log(&mut log, &scenario, &shrunk.violation)?;
     log.flush()?;
+    let replay = replay(against, &path);
+    let page = picture(&scenario, &shrunk.violation, name, replay);
+    fs::write(path.with_extension("html"), page)?;
     Ok(path)
+}
+
+fn replay(against: Option<Kind>, path: &Path) -> String {
+    let against = against.map_or(String::new(), |kind| format!("--against {kind} "));
+    format!("cargo xtask lab {against}--replay {}", path.display())
+}
+
+/// The run as a page, up to where it breaks its rule or panics.
+fn picture(scenario: &Scenario, broken: &Violation, name: &str, replay: String) -> String {
+    let mut trace = Trace::new();
+    // It is the other polling that fails, or the two together.
+    for scenario in [Some(scenario.clone()), scenario.with_other_manners()] {
+        let Some(scenario) = scenario else { break };
+        let run = std::panic::AssertUnwindSafe(|| run_traced(&scenario, &mut trace));
+        if !matches!(std::panic::catch_unwind(run), Ok(Ok(_))) {
+            break;
+        }
+    }
+    let title = Title {
+        heading: format!("{name}: a rule broken"),
+        replay: Some(replay),
+        failure: Some(broken.to_string()),
+    };
+    picture::html(&trace, &title)
 }
 
 fn write_log(log: &mut impl Write, scenario: &Scenario, broken: &Violation) -> io::Result<()> {
