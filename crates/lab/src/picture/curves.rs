@@ -9,22 +9,22 @@ use crate::trace::{Sample, What};
 /// What both engines waited for and did, and when the path was down.
 pub(super) fn strips(setting: &Setting<'_>) -> String {
     let mut rows = Vec::new();
-    for host in 0..setting.trace.hosts().len() {
+    for (host, name) in HOSTS.iter().enumerate() {
         let waits = setting.host(host).waits.spans();
         if waits.is_empty() {
             continue;
         }
         let span = |wait: &crate::trace::Wait| {
-            let (name, color) = waiting(wait.reason);
-            span(wait.from, wait.to, name, color)
+            let (reason, color) = waiting(wait.reason);
+            span(wait.from, wait.to, reason, color)
         };
         rows.push(Row {
-            label: format!("{} waits", HOSTS[host]),
+            label: format!("{name} waits"),
             spans: joined(waits.iter().map(span)),
         });
         if is_sender(setting, host) {
             rows.push(Row {
-                label: format!("{} does", HOSTS[host]),
+                label: format!("{name} does"),
                 spans: states(setting, host),
             });
         }

@@ -129,9 +129,12 @@ fn lines(setting: &Setting<'_>, host: usize, stream: Option<u32>, chart: &mut Ch
     ));
 }
 
+/// When it left, where its bytes begin, where they end.
+type Bar = (f64, f64, f64);
+
 fn pieces(setting: &Setting<'_>, host: usize, stream: Option<u32>, chart: &mut Chart) {
     let first = setting.first_position(host);
-    let mut kinds: [(&str, Color, Vec<(f64, f64, f64)>); 3] = [
+    let mut kinds: [(&str, Color, Vec<Bar>); 3] = [
         ("sent", Color::Blue, Vec::new()),
         ("sent again", Color::Orange, Vec::new()),
         (

@@ -94,7 +94,7 @@ impl<'a> Setting<'a> {
 
     /// What happened to the host or to the path, as lines.
     pub(super) fn marks(&self, host: usize) -> Vec<Mark> {
-        let kinds: [(&str, Color, fn(&What) -> bool); 7] = [
+        let kinds: [Kind; 7] = [
             ("window reduced", Color::Red, |what| {
                 matches!(
                     what,
@@ -180,6 +180,9 @@ pub(super) fn is_timeout(what: &What) -> bool {
         What::Engine(Event::Recovery(RecoveryEvent::PtoFired { .. }))
     )
 }
+
+/// A kind of happening: its name, and how it is told from others.
+type Kind = (&'static str, Color, fn(&What) -> bool);
 
 /// For an axis.
 pub(super) fn seconds(time: Time) -> f64 {

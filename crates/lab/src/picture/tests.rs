@@ -155,7 +155,7 @@ fn a_long_run_makes_no_large_page() {
 #[test]
 fn a_run_that_breaks_a_rule_is_shown_to_where_it_broke_it() {
     let mut scenario = plain(
-        "delay=20ms,blackout=100ms+60s",
+        "delay=20ms,rate=8mbit,blackout=300ms+60s",
         vec![StreamPlan::bulk(900_000, 10)],
     );
     scenario.patience = 3_000 * MS;

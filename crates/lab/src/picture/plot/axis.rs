@@ -119,12 +119,8 @@ impl Axis {
             Scale::Linear => decimals(step),
             Scale::Log => decimals(value.abs().max(1e-9)),
         };
-        let text = format!("{value:.decimals$}");
-        let text = if text.trim_start_matches(['-', '0', '.']).is_empty() {
-            "0".into()
-        } else {
-            text
-        };
+        // What is nothing has no sign.
+        let text = format!("{:.decimals$}", value + 0.0);
         format!("{text}{unit}")
     }
 
@@ -157,9 +153,9 @@ impl Axis {
         let rough = (self.to - self.from) / count.max(1) as f64;
         let power = 10_f64.powf(rough.log10().floor());
         let factor = match rough / power {
-            f if f <= 1.0 + 1e-9 => 1.0,
-            f if f <= 2.0 => 2.0,
-            f if f <= 5.0 => 5.0,
+            f if f <= 1.0 + 1e-6 => 1.0,
+            f if f <= 2.0 + 1e-6 => 2.0,
+            f if f <= 5.0 + 1e-6 => 5.0,
             _ => 10.0,
         };
         factor * power

@@ -21,7 +21,7 @@
   const share = (axis, value) => axis.log ? Math.log(value / axis.from) / Math.log(axis.to / axis.from) : (value - axis.from) / (axis.to - axis.from);
   const stepOf = (span, count) => {
     const rough = span / count, power = Math.pow(10, Math.floor(Math.log10(rough))), f = rough / power;
-    return (f > 5 ? 10 : f > 2 ? 5 : f > 1 + 1e-9 ? 2 : 1) * power;
+    return (f > 5 + 1e-6 ? 10 : f > 2 + 1e-6 ? 5 : f > 1 + 1e-6 ? 2 : 1) * power;
   };
   const PREFIXES = {
     Seconds: [[1, " s"], [1e-3, " ms"], [1e-6, " µs"]], Number: [[1, ""]], Percent: [[0.01, " %"]],

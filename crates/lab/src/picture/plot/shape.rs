@@ -234,21 +234,21 @@ fn seen(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     kept
 }
 
-/// Marks that lie on each other are drawn once: closer together as there are more of them.
-fn distinct(marks: impl ExactSizeIterator<Item = (f64, f64, f64)> + Clone) -> Vec<(f64, f64, f64)> {
-    let finest = GRIDS[0];
+/// Marks that lie on each other are drawn once: closer together as there are fewer of them.
+fn distinct(marks: impl Iterator<Item = (f64, f64, f64)> + Clone) -> Vec<(f64, f64, f64)> {
+    let mut kept = Vec::new();
     for grid in GRIDS {
         let mut seen = BTreeSet::new();
         let cell = |value: f64| (value / grid).round() as i64;
-        let is_new =
-            |&(x, from, to): &(f64, f64, f64)| seen.insert((cell(x), cell(from), cell(to)));
-        let kept: Vec<_> = marks.clone().filter(is_new).collect();
-        if kept.len() <= MARKS || grid == GRIDS[GRIDS.len() - 1] {
-            return kept;
+        let marks = marks.clone();
+        kept = marks
+            .filter(|&(x, from, to)| seen.insert((cell(x), cell(from), cell(to))))
+            .collect();
+        if kept.len() <= MARKS {
+            break;
         }
     }
-    debug_assert!(finest > 0.0);
-    marks.collect()
+    kept
 }
 
 /// Of ascending places, those that are at least so far apart.
@@ -271,5 +271,6 @@ const LINE_POINTS: usize = 6_000;
 const LINE_COLUMN: f64 = 0.5;
 /// Marks of one series before those that lie closer together are joined.
 const MARKS: usize = 20_000;
-/// Pixels within which two marks are one, by how many there are. The last leaves as many as the chart has pixels.
-const GRIDS: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 1.5];
+/// Pixels within which two marks are one, by how many there are. The last leaves some ten thousand in a
+/// chart that is full of them.
+const GRIDS: [f64; 6] = [0.02, 0.1, 0.25, 0.5, 1.5, 3.0];

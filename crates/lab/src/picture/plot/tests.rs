@@ -17,12 +17,12 @@ fn ticks_are_round_and_inside() {
         [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     );
     assert_eq!(
-        labels(&axis(0.0, 0.9, Unit::Seconds), 4),
-        ["0", "500 ms"].map(|it| it.replace('0', "0"))
+        labels(&axis(0.0, 0.9, Unit::Seconds), 3),
+        ["0 ms", "500 ms"]
     );
     assert_eq!(
         labels(&axis(0.0, 2.2, Unit::Seconds), 5),
-        ["0 s", "0.5 s", "1.0 s", "1.5 s", "2.0 s"].map(|it| it.replace("0 s", "0 s"))
+        ["0.0 s", "0.5 s", "1.0 s", "1.5 s", "2.0 s"]
     );
     assert_eq!(
         labels(&axis(1.2341, 1.2349, Unit::Seconds), 4),
@@ -149,7 +149,7 @@ fn very_many_values_make_no_very_large_picture() {
         assert!(svg.len() < 1_500_000, "{shape:?}: {}", svg.len());
         // The whole height is still there.
         assert!(
-            svg.contains(&number(9.6 / 10.0 * 0.0 + 8.0 + 214.0 * (1.0 - 0.96))),
+            svg.contains(&number(8.0 + 214.0 * (1.0 - 0.96))),
             "{shape:?}"
         );
     }
