@@ -8,7 +8,7 @@ use crate::plan::{Ending, SECOND, Scenario, Time};
 use crate::report::{Report, Rule, Seconds, Violation};
 use crate::trace::{Fate, Trace, What};
 use crate::watch::{Fault, Watch};
-use gapless_link::Link;
+use gapless_link::{Aqm, Link};
 use gapless_udx::{CloseReason, Ecn, Endpoint, Instant};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -60,7 +60,8 @@ pub fn run_observed(
     let result = result.map(|()| world.report());
     let now = world.now;
     if let Some(trace) = &mut world.watching.trace {
-        trace.end(now, &result);
+        let links = world.links.each_ref().map(Link::counters);
+        trace.end(now, &result, links);
     }
     result
 }
@@ -360,7 +361,11 @@ impl<'a, 'b> World<'a, 'b> {
         let id = self.sent;
         self.sent += 1;
         link.send(self.now, payload, Ways { from, to, ecn, id });
-        let fate = Fate::told_by(&before, link.counters(), link.profile().checksum);
+        let fate = match link.profile().aqm {
+            Aqm::DropTail => Fate::told_by(&before, link.counters(), link.profile().checksum),
+            // It may have been another one that was just decided on.
+            Aqm::Codel => Fate::default(),
+        };
         if let Some(trace) = &mut self.watching.trace {
             trace.sends(self.now, id, index, fate, payload);
         }

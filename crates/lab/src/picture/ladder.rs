@@ -215,6 +215,7 @@ pub(super) fn describe(setting: &Setting<'_>, datagram: &Datagram) -> String {
             Loss::Queue => "lost: queue full",
             Loss::TooLarge => "lost: too large",
             Loss::Damaged => "lost: damaged",
+            Loss::Managed => "lost: managed queue",
         };
         format!("✗ {why}")
     }));

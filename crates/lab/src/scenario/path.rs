@@ -59,6 +59,7 @@ impl Draw<'_> {
             blackouts: self.blackouts(calm_from),
             checksum: true,
             seed,
+            ..Profile::default()
         }
     }
 

@@ -19,6 +19,7 @@ pub use wait::{Stall, Wait, Waits};
 use crate::machine::Machine;
 use crate::plan::{Scenario, Time};
 use crate::report::{Report, Violation};
+use gapless_link::{Aqm, Counters};
 use gapless_udx::wire::Datagram as Wire;
 use gapless_udx::{CongestionPhase, Endpoint, Event, Stats};
 use std::collections::BTreeSet;
@@ -67,7 +68,7 @@ pub struct Totals {
     /// Their bytes, of UDP payload.
     pub bytes: u64,
     /// Those that were lost, by the place of the reason in [`Loss::ALL`].
-    pub lost: [u64; 5],
+    pub lost: [u64; 6],
     /// Delivered with other bytes.
     pub damaged: u64,
     /// Delivered twice.
@@ -307,8 +308,18 @@ impl Trace {
         }
     }
 
-    pub(crate) fn end(&mut self, now: Time, outcome: &Result<Report, Violation>) {
+    pub(crate) fn end(
+        &mut self,
+        now: Time,
+        outcome: &Result<Report, Violation>,
+        links: [&Counters; 2],
+    ) {
         self.ended = Some(now);
+        for (sender, link) in links.into_iter().enumerate() {
+            if self.is_managed(sender) {
+                self.settle_managed(now, sender, link);
+            }
+        }
         self.outcome = Some(outcome.clone());
         let counts = self.counts();
         for host in 0..self.hosts.len() {
@@ -322,6 +333,37 @@ impl Trace {
                 self.note_around(host);
             }
         }
+    }
+
+    fn is_managed(&self, sender: usize) -> bool {
+        let Some(scenario) = &self.scenario else {
+            return false;
+        };
+        let paths = [&scenario.faults, &scenario.calm];
+        paths.iter().any(|path| path[sender].aqm == Aqm::Codel)
+    }
+
+    /// What a managed queue does to a datagram is known only later, and not of which: by the end, what has not arrived is lost.
+    fn settle_managed(&mut self, now: Time, sender: usize, link: &Counters) {
+        let of_sender = |it: &&mut Datagram| it.sender == sender && it.fate.lost.is_none();
+        let travels = self.datagrams.iter().filter(|it| it.sender == sender);
+        let travels = travels.filter_map(|it| Some(it.arrived? - it.sent));
+        let longest = travels.max().unwrap_or(0);
+        for datagram in self.datagrams.iter_mut().filter(of_sender) {
+            if datagram.arrived.is_none() && datagram.sent.saturating_add(longest) < now {
+                datagram.fate.lost = Some(Loss::Managed);
+            }
+        }
+        let totals = &mut self.hosts[sender].totals;
+        totals.lost = [
+            link.lost,
+            link.queue_dropped,
+            link.blacked_out,
+            link.too_large,
+            link.corrupted + link.truncated,
+            link.aqm_dropped,
+        ];
+        (totals.twice, totals.held) = (link.duplicated, link.reordered);
     }
 
     fn counts(&self) -> wait::Counts {

@@ -53,6 +53,8 @@ pub enum Loss {
     TooLarge,
     /// Its bytes were changed, and UDP's checksum found that.
     Damaged,
+    /// Somewhere between a queue that drops what waited for too long and its end: the link decides that later than a trace asks.
+    Managed,
 }
 
 /// What a packet carried.
@@ -237,6 +239,10 @@ impl Fate {
                 lost: Some(Loss::Damaged),
                 ..
             } => "  [lost: damaged]",
+            Self {
+                lost: Some(Loss::Managed),
+                ..
+            } => "  [lost: in the managed queue]",
             Self { damaged: true, .. } => "  [damaged]",
             Self { twice: true, .. } => "  [twice]",
             Self { held: true, .. } => "  [held back]",
@@ -247,12 +253,13 @@ impl Fate {
 
 impl Loss {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Chance,
         Self::Queue,
         Self::Blackout,
         Self::TooLarge,
         Self::Damaged,
+        Self::Managed,
     ];
 
     /// In words, behind "lost".
@@ -263,6 +270,7 @@ impl Loss {
             Self::Blackout => "while the path was down",
             Self::TooLarge => "because they were too large for the path",
             Self::Damaged => "because they were damaged",
+            Self::Managed => "by the managed queue, which lets nothing wait for long",
         }
     }
 }

@@ -32,6 +32,7 @@ fn a_trace_agrees_with_the_links_and_the_engines() {
             link.blacked_out,
             link.too_large,
             damaged,
+            link.aqm_dropped,
         ];
         assert_eq!(totals.lost, lost);
         assert!(link.lost > 0 && link.blacked_out > 0, "{link:?}");
@@ -196,6 +197,22 @@ fn a_long_run_stays_under_the_bound_and_keeps_what_matters() {
     };
     assert_eq!(notable(&small), notable(&whole));
     assert!(notable(&whole).len() > 100);
+}
+
+#[test]
+fn what_a_managed_queue_takes_is_lost_by_the_end() {
+    let mut trace = Trace::new();
+    let path = "delay=20ms,rate=10mbit,queue=300ms,aqm=codel";
+    let report = traced(path, vec![StreamPlan::bulk(3_000_000, 10)], &mut trace);
+    let link = report.links[0];
+    assert!(link.aqm_dropped > 0);
+    let totals = trace.hosts()[0].totals;
+    assert_eq!(totals.all_lost(), link.aqm_dropped + link.queue_dropped);
+    let lost = trace
+        .datagrams()
+        .iter()
+        .filter(|it| it.fate.lost == Some(Loss::Managed));
+    assert_eq!(lost.count() as u64, totals.all_lost());
 }
 
 #[test]
