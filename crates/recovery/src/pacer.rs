@@ -86,8 +86,11 @@ impl Pacer {
             .min(QUANTUM_BYTES)
             .min(self.capacity);
         let missing = quantum.max(needed).saturating_sub(tokens);
-        let wait = scale(missing, NANOS_PER_SEC, self.rate).max(1);
-        let wait = sabotage!(PacedInThePast, 0, wait);
+        let wait = sabotage!(
+            PacedInThePast,
+            0,
+            scale(missing, NANOS_PER_SEC, self.rate).max(1)
+        );
         Some(now.saturating_add(Duration::from_nanos(wait)))
     }
 

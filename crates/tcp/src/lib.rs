@@ -1,6 +1,7 @@
 //! TCP as an engine without I/O, for kernels, TUN and VPN programs.
 //!
-//! So far this crate holds the wire format. Comments name sections of RFCs; R are the rules of this project.
+//! So far this crate holds the wire format and one [`Connection`]; listener and stack are to come. Comments name sections of RFCs; R are
+//! the rules of this project, and letters with numbers (A8, C15) entries of its list of ways in which TCP stacks have failed.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -15,10 +16,20 @@
     )
 )]
 
-#[cfg(test)]
 extern crate alloc;
 
+mod buffer;
+mod connection;
+mod num;
+mod receive;
+mod send;
 pub mod wire;
+
+pub use connection::{
+    Addresses, CloseReason, Config, Connection, KeepAlive, Opening, Ports, ReadError, State,
+    WriteError,
+};
+pub use gapless_recovery::{Algorithm, Instant};
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

@@ -217,6 +217,7 @@ fn receive<R>(
 fn pass_time<R>(recovery: &mut Recovery<R>, now: Instant, sample: Duration) {
     recovery.on_timeout(now);
     recovery.on_rtt_sample(now, sample);
+    recovery.on_echo(now, sample);
     recovery.set_min_pto(sample);
     recovery.set_ack_delay_share(4);
     recovery.skip_number();

@@ -328,11 +328,10 @@ impl Base {
     }
 
     fn grow(&mut self, bytes: u64) {
-        let bytes = sabotage!(NoSlowStart, 0, bytes);
         // RFC 5681 3.1: slow start ends at ssthresh, not beyond.
         let window = self
             .window
-            .saturating_add(bytes)
+            .saturating_add(sabotage!(NoSlowStart, 0, bytes))
             .min(self.ssthresh.max(self.window));
         self.set_window(window);
     }

@@ -479,6 +479,13 @@ impl<R> Recovery<R> {
         self.update_pacer();
     }
 
+    /// A round trip time that an echoed timestamp told together with an acknowledgement. Karn's rule is about answers that may mean
+    /// one transmission or another; an echo means one, so the timeout's backoff ends as well (RFC 7323 section 4).
+    pub fn on_echo(&mut self, now: Instant, sample: Duration) {
+        self.on_rtt_sample(now, sample);
+        self.pto.on_progress(self.now, true);
+    }
+
     /// The next thing to report, oldest first. At most 64 are kept.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {

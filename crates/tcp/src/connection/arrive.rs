@@ -1,0 +1,219 @@
+//! Segments that arrive (RFC 9293 3.10.7): the verdict of `judge`, carried out.
+
+use super::judge::{Disposition, Numbers};
+use super::{Connection, Reset, State};
+use crate::receive::Accepted;
+use crate::wire::{Flags, Segment};
+use core::time::Duration;
+use gapless_recovery::Instant;
+
+/// Acknowledgments to strangers, or to a peer that is out of step: at most one in this time (R12; RFC 5961 section 7, for each
+/// connection by itself, because a common limit tells a stranger about others: CVE-2016-5696).
+const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Acknowledgments owed at once at most: those that say the same matter to a peer that counts duplicates, and three are enough for it.
+const MOST_OWED: u8 = 4;
+
+impl Connection {
+    /// Takes a segment that the stack found to be this connection's.
+    pub fn on_segment(&mut self, now: Instant, segment: &Segment<'_>) {
+        let (disposition, numbers) = self.judge(now, segment);
+        match disposition {
+            Disposition::Take => self.take(now, segment, numbers),
+            Disposition::TakeSyn { acknowledges } => self.take_syn(now, segment, acknowledges),
+            Disposition::Repeat => {
+                self.owe_acknowledgment();
+                self.heard(now);
+                self.take_crossing(now, segment, numbers);
+            }
+            Disposition::Challenge => {
+                self.challenge(now);
+                self.take_crossing(now, segment, numbers);
+            }
+            Disposition::PeerReset => {
+                let refused = matches!(self.state, State::SynSent | State::SynReceived);
+                // RFC 9293 3.10.7.4, "second": after both FINs a RST changes nothing any more.
+                let reason = match self.state {
+                    State::Closing | State::LastAck | State::TimeWait => {
+                        super::CloseReason::Finished
+                    }
+                    _ if refused => super::CloseReason::Refused,
+                    _ => super::CloseReason::Reset,
+                };
+                self.end(now, reason);
+            }
+            Disposition::AnswerReset { sequence } => {
+                self.out.reset = Some(Reset {
+                    sequence,
+                    has_ack: false,
+                });
+            }
+            Disposition::Drop => {}
+        }
+    }
+
+    /// RFC 9293 3.10.7.3, "fourth".
+    fn take_syn(&mut self, now: Instant, segment: &Segment<'_>, acknowledges: bool) {
+        self.on_peer_syn(now, &segment.header);
+        if !acknowledges {
+            // Both sides opened at once: our SYN goes again, as SYN|ACK.
+            self.enter(now, State::SynReceived);
+            self.owe_acknowledgment();
+            return;
+        }
+        let acknowledgment = self.out.max;
+        self.establish(now);
+        self.acknowledge(now, acknowledgment, segment);
+        // Data and FIN in a SYN come again if they are not taken; they are taken (RFC 9293 3.10.7.3, "fifth").
+        let start = self.inward.first.saturating_add(1);
+        self.take_text(now, start, segment);
+        self.owe_acknowledgment();
+    }
+
+    fn take(&mut self, now: Instant, segment: &Segment<'_>, numbers: Numbers) {
+        self.heard(now);
+        self.note_stamps(now, segment, numbers.sequence);
+        let Some(acknowledgment) = numbers.acknowledgment else {
+            return;
+        };
+        if self.state == State::SynReceived {
+            // RFC 9293 3.10.7.4, "fifth": the window of the peer's SYN was not shifted, that of this segment is.
+            self.establish(now);
+        }
+        self.acknowledge(now, acknowledgment, segment);
+        self.update_window(numbers, segment);
+        // "sixth": the urgent pointer means nothing; urgent data are data (G15).
+        self.take_text(now, numbers.sequence, segment);
+    }
+
+    /// R15: when both sides crossed (closes, probes of closed windows), each one's segments lie outside of the other's window; if
+    /// their acknowledgments did not count, they would answer each other for ever.
+    fn take_crossing(&mut self, now: Instant, segment: &Segment<'_>, numbers: Numbers) {
+        if let Some(acknowledgment) = numbers.acknowledgment
+            && self.state.is_synchronized()
+            && self.out.una <= acknowledgment
+            && acknowledgment <= self.out.max
+            && numbers.end <= self.inward.buffer.window().open().end.saturating_add(1)
+        {
+            self.acknowledge(now, acknowledgment, segment);
+            // A probe of a closed window stands at exactly the next number, and may tell of an open one the other way.
+            if numbers.sequence == self.inward.buffer.window().next() {
+                self.update_window(numbers, segment);
+            }
+        }
+    }
+
+    fn establish(&mut self, now: Instant) {
+        self.timers.user = None;
+        self.enter(now, State::Established);
+        if self.out.is_shut {
+            self.enter(now, State::Established.after_shutdown());
+        }
+        self.arm_keep_alive(now);
+    }
+
+    /// "seventh" and "eighth": data and FIN.
+    fn take_text(&mut self, now: Instant, start: u64, segment: &Segment<'_>) {
+        let fin = segment.header.flags.has(Flags::FIN);
+        if segment.payload.is_empty() && !fin {
+            return;
+        }
+        if !self.state.takes_data() {
+            // The peer's FIN was seen: what comes behind it is nothing, and what comes again is answered.
+            self.owe_acknowledgment();
+            return;
+        }
+        if self.inward.is_shut && self.brings_news(start, segment) {
+            // RFC 9293 3.6.1: nobody here will read it, and the peer has to know.
+            self.abort(now);
+            return;
+        }
+        match self.inward.buffer.accept(start, segment.payload, fin) {
+            Ok(accepted) if accepted.ended => {
+                self.enter(now, self.state.after_fin());
+                self.owe_acknowledgment();
+            }
+            Ok(accepted) => self.owe_for(now, segment, accepted),
+            // As if it had been lost (R17); the acknowledgment tells what is here.
+            Err(_) => self.owe_acknowledgment(),
+        }
+    }
+
+    fn brings_news(&self, start: u64, segment: &Segment<'_>) -> bool {
+        let end = start.saturating_add(crate::num::wide(segment.payload.len()));
+        !segment.payload.is_empty() && end > self.inward.buffer.window().next()
+    }
+
+    /// When a segment of data is acknowledged (RFC 5681 4.2, RFC 9293 3.8.6.3).
+    fn owe_for(&mut self, now: Instant, segment: &Segment<'_>, accepted: Accepted) {
+        let full = usize::from(self.out.path.saturating_sub(20)).min(FULL);
+        if accepted.newly == 0 || accepted.has_hole || !accepted.in_order {
+            self.owe_acknowledgment();
+            return;
+        }
+        // Two segments of small size are two as well: who sends such is waiting.
+        let segments = if segment.payload.len() >= full { 1 } else { 0 };
+        self.inward.segments = self.inward.segments.saturating_add(segments);
+        if self.inward.quick > 0 {
+            self.inward.quick = self.inward.quick.saturating_sub(1);
+            self.owe_acknowledgment();
+        } else if self.inward.segments >= 2 {
+            self.owe_acknowledgment();
+        } else if self.timers.ack.is_none() {
+            // C17: armed by the first and not put off by those that follow.
+            self.timers.ack = Some(now.saturating_add(self.config.ack_delay));
+        }
+    }
+
+    /// An acknowledgment leaves as soon as the caller asks.
+    pub(super) fn owe_acknowledgment(&mut self) {
+        let most = if self.inward.has_sack { 1 } else { MOST_OWED };
+        self.inward.owed_now = self.inward.owed_now.saturating_add(1).min(most);
+    }
+
+    /// RFC 5961 section 7.
+    fn challenge(&mut self, now: Instant) {
+        let is_free = self
+            .out
+            .challenged
+            .is_none_or(|at| now.saturating_duration_since(at) >= CHALLENGE_INTERVAL);
+        if is_free {
+            self.out.challenged = Some(now);
+            self.owe_acknowledgment();
+        }
+    }
+
+    /// The peer lives.
+    fn heard(&mut self, now: Instant) {
+        self.out.questions = 0;
+        self.out.owes_question = false;
+        self.arm_keep_alive(now);
+        if self.state == State::TimeWait {
+            // RFC 9293 3.10.7.4: the peer's FIN came again.
+            self.timers.time_wait = Some(now.saturating_add(self.config.time_wait));
+        }
+    }
+
+    pub(super) fn arm_keep_alive(&mut self, now: Instant) {
+        let is_open = self.state.is_synchronized() && self.state != State::TimeWait;
+        self.timers.keep_alive = self
+            .config
+            .keep_alive
+            .filter(|_| is_open)
+            .map(|keep_alive| now.saturating_add(keep_alive.idle));
+    }
+
+    /// RFC 7323 4.3 (2).
+    fn note_stamps(&mut self, now: Instant, segment: &Segment<'_>, sequence: u64) {
+        if let (Some(ours), Some(stamps)) = (
+            self.inward.stamps.as_mut(),
+            segment.header.options.timestamps,
+        ) && sequence <= self.inward.last_acknowledged
+        {
+            ours.note(now, stamps);
+        }
+    }
+}
+
+/// A segment of more is a full one, whatever its sender may send.
+const FULL: usize = 536;

@@ -1,0 +1,120 @@
+//! The application's calls (RFC 9293 3.10.2 to 3.10.5).
+
+use super::{CloseReason, Connection, State};
+use gapless_recovery::Instant;
+
+/// Why nothing was read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing has arrived yet.
+    #[error("nothing has arrived yet")]
+    WouldBlock,
+    /// The connection broke before the peer's end of the stream.
+    #[error("the connection ended before the stream did")]
+    Ended(CloseReason),
+}
+
+/// Why nothing was written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The send buffer is full.
+    #[error("the send buffer is full")]
+    WouldBlock,
+    /// We said that we send no more.
+    #[error("the stream was shut down for writing")]
+    ShutDown,
+    /// The connection is over.
+    #[error("the connection is over")]
+    Ended(CloseReason),
+}
+
+impl Connection {
+    /// Takes as many octets as the send buffer has room for. How many.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn write(&mut self, octets: &[u8]) -> Result<usize, WriteError> {
+        if let Some(reason) = self.ended {
+            return Err(WriteError::Ended(reason));
+        }
+        if self.out.is_shut || !self.state.may_write() {
+            return Err(WriteError::ShutDown);
+        }
+        match self.out.buffer.write(octets) {
+            0 if !octets.is_empty() => Err(WriteError::WouldBlock),
+            written => Ok(written),
+        }
+    }
+
+    /// Takes up to `to.len()` octets out. How many; none at the end of the peer's stream.
+    ///
+    /// # Errors
+    /// [`ReadError`]. What arrived before the connection ended can be read first.
+    pub fn read(&mut self, to: &mut [u8]) -> Result<usize, ReadError> {
+        let read = self.inward.buffer.read(to);
+        if read > 0 {
+            // C5, C6: a sender that stands before a closed window learns of it now.
+            if self.state.takes_data()
+                && self
+                    .inward
+                    .buffer
+                    .window()
+                    .wants_update(u64::from(self.payload_limit()))
+            {
+                self.owe_acknowledgment();
+            }
+            return Ok(read);
+        }
+        if self.inward.buffer.has_ended() || to.is_empty() {
+            return Ok(0);
+        }
+        match self.ended {
+            Some(reason) => Err(ReadError::Ended(reason)),
+            None => Err(ReadError::WouldBlock),
+        }
+    }
+
+    /// What could be read now, in two pieces because the buffer is a ring; nothing is taken out.
+    #[must_use]
+    pub fn peek(&self) -> (&[u8], &[u8]) {
+        self.inward.buffer.peek()
+    }
+
+    /// We send no more: the FIN follows what was written (RFC 9293 3.10.4). Reading goes on.
+    pub fn shutdown(&mut self, now: Instant) {
+        if self.out.is_shut || self.state == State::Closed {
+            return;
+        }
+        self.out.is_shut = true;
+        if !matches!(self.state, State::SynSent | State::SynReceived) {
+            self.enter(now, self.state.after_shutdown());
+        }
+    }
+
+    /// The application is done with it: it sends no more and reads no more. What was written is still delivered. If something that arrived was not
+    /// read, or arrives from now on, the peer gets a RST, because nobody will ever see it (RFC 9293 3.6.1).
+    pub fn close(&mut self, now: Instant) {
+        self.inward.is_shut = true;
+        if self.state == State::SynSent {
+            self.end(now, CloseReason::Aborted);
+            return;
+        }
+        if self.inward.buffer.readable() > 0 {
+            self.abort(now);
+            return;
+        }
+        self.shutdown(now);
+        if self.state == State::FinWait2 {
+            self.timers.fin_wait = Some(now.saturating_add(self.config.fin_wait_timeout));
+        }
+    }
+
+    /// Whether everything that was written, and the end of the stream if it was shut down, is acknowledged.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        let all = self
+            .fin()
+            .map_or(self.out.buffer.end(), |fin| fin.saturating_add(1));
+        self.out.una >= all
+    }
+}

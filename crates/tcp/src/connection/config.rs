@@ -1,0 +1,92 @@
+//! What a connection may be told.
+
+use core::time::Duration;
+use gapless_recovery::Algorithm;
+
+/// Limits and habits of a connection.
+///
+/// Memory: both buffers grow with what is in them, to `receive_buffer` (and one rounding of the window, at most 16 KiB) and `send_buffer`
+/// octets, rounded up to a power of two; the books of what is in flight to `max_segments` times some 200 octets; behind holes 600
+/// octets. A connection that waits for nothing holds none of it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Octets that may wait for the application to read them.
+    pub receive_buffer: u32,
+    /// Octets that may wait for the peer to acknowledge them.
+    pub send_buffer: u32,
+    /// Segments that may be in flight.
+    pub max_segments: usize,
+    /// Offer windows beyond 64 KiB (RFC 7323 section 2).
+    pub window_scale: bool,
+    /// Offer timestamps (RFC 7323 section 3).
+    pub timestamps: bool,
+    /// Offer selective acknowledgements (RFC 2018).
+    pub sack: bool,
+    /// Hold small segments back while others are in flight (RFC 896, RFC 9293 3.7.4).
+    pub nagle: bool,
+    /// How long an acknowledgement of a single segment may wait for another (RFC 9293 3.8.6.3: less than 500 ms).
+    pub ack_delay: Duration,
+    /// So many segments at the beginning are acknowledged at once, while the sender's window is small.
+    pub quick_acks: u32,
+    /// Which congestion controller.
+    pub algorithm: Algorithm,
+    /// Spread segments over the round trip.
+    pub pacing: bool,
+    /// Ask whether a silent peer is still there (RFC 9293 3.8.4). Off by default, as the RFC demands.
+    pub keep_alive: Option<KeepAlive>,
+    /// The connection is given up when something sent was not acknowledged for so long (RFC 9293 3.8.3, R2; RFC 5482). `None`: never.
+    pub user_timeout: Option<Duration>,
+    /// The same while it is being opened (RFC 9293 3.8.3: at least three minutes).
+    pub connect_timeout: Duration,
+    /// How long we wait for the FIN of a peer to whom nobody here listens any more (R10, C31). RFC 9293 knows no such limit; every
+    /// system has one, because the peer may be gone.
+    pub fin_wait_timeout: Duration,
+    /// Twice the maximum segment lifetime (RFC 9293 3.4.2 says four minutes, systems use one).
+    pub time_wait: Duration,
+}
+
+/// RFC 9293 3.8.4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeepAlive {
+    /// Silence after which the peer is asked first.
+    pub idle: Duration,
+    /// Time between questions.
+    pub interval: Duration,
+    /// Questions without an answer after which the connection is given up.
+    pub probes: u32,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self {
+            // RFC 9293 3.8.4: no less than two hours.
+            idle: Duration::from_secs(7200),
+            interval: Duration::from_secs(75),
+            probes: 9,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            receive_buffer: 1 << 20,
+            send_buffer: 1 << 20,
+            max_segments: 8192,
+            window_scale: true,
+            timestamps: true,
+            sack: true,
+            nagle: true,
+            ack_delay: Duration::from_millis(40),
+            quick_acks: 16,
+            algorithm: Algorithm::Cubic,
+            pacing: true,
+            keep_alive: None,
+            // RFC 9293 3.8.3: at least 100 s; what Linux makes of it is some 15 minutes.
+            user_timeout: Some(Duration::from_secs(900)),
+            connect_timeout: Duration::from_secs(180),
+            fin_wait_timeout: Duration::from_secs(60),
+            time_wait: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! One connection (RFC 9293 section 3): an engine without I/O and without addresses, which are the stack's.
+//!
+//! Positions are `u64` inside: the first octet behind a SYN with the number `n` stands at `2^32 + n + 1`, and a number from the wire is
+//! expanded near the position that is expected (R1, R7).
+
+mod acknowledge;
+mod arrive;
+mod calls;
+mod check;
+mod close;
+mod config;
+mod judge;
+mod open;
+mod plan;
+mod stamps;
+mod state;
+mod timers;
+mod transmit;
+
+use crate::receive::ReceiveBuffer;
+use crate::send::SendBuffer;
+use gapless_recovery::{Instant, Recovery};
+use stamps::Stamps;
+use timers::Timers;
+
+pub use calls::{ReadError, WriteError};
+pub use close::CloseReason;
+pub use config::{Config, KeepAlive};
+pub use open::{Opening, Ports};
+pub use state::State;
+pub use transmit::Addresses;
+
+/// What a number of ours carries (P1): kept until it is acknowledged. Its octets are in the send buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Record {
+    /// The first position.
+    start: u64,
+    /// Behind the last octet of data.
+    end: u64,
+    syn: bool,
+    fin: bool,
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    state: State,
+    ports: Ports,
+    out: Sending,
+    recovery: Recovery<Record>,
+    inward: Receiving,
+    timers: Timers,
+    ended: Option<CloseReason>,
+}
+
+/// Section 3.3.1, "send sequence variables". SND.NXT is `recovery.next_number()`: nobody else mints.
+#[derive(Debug)]
+struct Sending {
+    /// ISS.
+    first: u64,
+    /// SND.UNA.
+    una: u64,
+    /// Behind the last number that was ever transmitted (R3); beyond SND.NXT only after a peer threw away what it had told to hold.
+    max: u64,
+    /// SND.NXT when something was sent again last.
+    repeated: u64,
+    /// When that was.
+    repeated_at: Option<Instant>,
+    /// SND.WND, octets.
+    window: u64,
+    /// The greatest one.
+    max_window: u64,
+    /// SND.WL1 and SND.WL2.
+    updated_by: (u64, u64),
+    /// Of the peer's windows.
+    shift: u8,
+    /// The peer's maximum segment size (RFC 9293 3.7.1).
+    mss: u16,
+    /// The largest segment, header included, that the path takes.
+    path: u16,
+    buffer: SendBuffer,
+    /// The application sends no more: the FIN stands behind the last octet.
+    is_shut: bool,
+    /// The persist timer asks for a segment beyond the window.
+    owes_probe: bool,
+    /// The keep-alive timer asks for a question.
+    owes_question: bool,
+    /// Questions without an answer.
+    questions: u32,
+    /// A RST to be sent, at this number; with an ACK or without.
+    reset: Option<Reset>,
+    challenged: Option<Instant>,
+}
+
+/// A RST that is owed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Reset {
+    sequence: u64,
+    has_ack: bool,
+}
+
+/// Section 3.3.1, "receive sequence variables", and what is owed to the peer.
+#[derive(Debug)]
+struct Receiving {
+    /// IRS.
+    first: u64,
+    buffer: ReceiveBuffer,
+    /// RFC 2018: both sides permit it.
+    has_sack: bool,
+    /// RFC 7323: both sides have them.
+    stamps: Option<Stamps>,
+    /// Where the clock of our timestamps began.
+    clock_offset: u32,
+    /// The last acknowledgment that left (RFC 7323 4.3, Last.ACK.sent).
+    last_acknowledged: u64,
+    /// Acknowledgments that are to leave now, even if they say the same: who counts duplicates needs each.
+    owed_now: u8,
+    /// Full segments since the last acknowledgment.
+    segments: u32,
+    /// Segments that are still acknowledged at once.
+    quick: u32,
+    /// The application reads no more: what comes is answered by a RST (RFC 9293 3.6.1, RFC 1122 4.2.2.13).
+    is_shut: bool,
+}
+
+impl Connection {
+    /// How far it is.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why it ended, once it has.
+    #[must_use]
+    pub const fn ended(&self) -> Option<CloseReason> {
+        self.ended
+    }
+
+    /// The ports of both sides.
+    #[must_use]
+    pub const fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Heap memory held, octets.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.out
+            .buffer
+            .memory()
+            .saturating_add(self.inward.buffer.memory())
+            .saturating_add(self.recovery.memory())
+    }
+
+    /// SND.NXT.
+    fn next(&self) -> u64 {
+        self.recovery.next_number()
+    }
+
+    /// Whether a number was sent and not acknowledged.
+    fn is_outstanding(&self) -> bool {
+        self.out.una < self.out.max
+    }
+
+    /// Where our FIN stands or will stand, if the application sends no more.
+    fn fin(&self) -> Option<u64> {
+        self.out.is_shut.then(|| self.out.buffer.end())
+    }
+
+    /// Moves to another state; timers that have no business there end (R11).
+    fn enter(&mut self, now: Instant, state: State) {
+        if self.state == state {
+            return;
+        }
+        self.state = state;
+        self.timers.on_state(state);
+        match state {
+            State::TimeWait => {
+                self.timers.time_wait = Some(now.saturating_add(self.config.time_wait));
+            }
+            State::FinWait2 if self.inward.is_shut => {
+                self.timers.fin_wait = Some(now.saturating_add(self.config.fin_wait_timeout));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What leaves next: asked without side effects, then done once (STYLE: pure questions first).
+
+use super::{Connection, Record, State};
+use gapless_recovery::{Instant, Permission, RecordId};
+
+/// A segment to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Plan {
+    /// Our SYN for the first time.
+    Syn,
+    /// A record that was lost, or that a timeout asks for.
+    Again(RecordId, Record),
+    /// Octets never sent, up to this position; and the FIN behind them.
+    New {
+        /// Behind the last octet.
+        end: u64,
+        /// With the FIN.
+        fin: bool,
+    },
+    /// No number: an acknowledgment.
+    Acknowledgment,
+    /// No number: a question whether the peer is there (RFC 9293 3.8.4).
+    Question,
+}
+
+/// Why nothing leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Idle {
+    /// Nothing to send.
+    Nothing,
+    /// The peer's window has no room.
+    Window,
+    /// The congestion window has none.
+    Congestion,
+    /// Not before this time.
+    Pacer(Instant),
+    /// A small segment waits for an acknowledgment (RFC 9293 3.7.4, 3.8.6.2.1).
+    Nagle,
+}
+
+impl Connection {
+    pub(super) fn plan(&self, now: Instant) -> Option<Plan> {
+        self.plan_data(now).ok().or_else(|| self.plan_control())
+    }
+
+    fn plan_control(&self) -> Option<Plan> {
+        if self.inward.owed_now > 0 && self.may_acknowledge() {
+            return Some(Plan::Acknowledgment);
+        }
+        (self.out.owes_question && self.state.is_synchronized()).then_some(Plan::Question)
+    }
+
+    /// Whether an acknowledgment means something: the peer's number is known (B6).
+    pub(super) const fn may_acknowledge(&self) -> bool {
+        !matches!(self.state, State::SynSent | State::Closed)
+    }
+
+    /// What takes numbers.
+    pub(super) fn plan_data(&self, now: Instant) -> Result<Plan, Idle> {
+        if matches!(self.state, State::TimeWait | State::Closed) {
+            return Err(Idle::Nothing);
+        }
+        if self.next() == self.out.first {
+            return Ok(Plan::Syn);
+        }
+        if let Some((id, record)) = self.recovery.next_lost() {
+            self.permit(now, self.size_of(record))?;
+            return Ok(Plan::Again(id, *record));
+        }
+        match self.plan_new(now) {
+            Err(idle) if self.recovery.owes_probe() => match self.recovery.probe_candidate() {
+                Some((id, record)) => Ok(Plan::Again(id, *record)),
+                None => Err(idle),
+            },
+            other => other,
+        }
+    }
+
+    /// RFC 9293 3.8.6.2.1, "when to send data".
+    fn plan_new(&self, now: Instant) -> Result<Plan, Idle> {
+        if !self.state.may_transmit() {
+            return Err(Idle::Nothing);
+        }
+        let next = self.next();
+        let written = self.out.buffer.end();
+        let queued = written.saturating_sub(next);
+        let fin_waits = self.out.is_shut && next <= written;
+        if queued == 0 && !fin_waits {
+            return Err(Idle::Nothing);
+        }
+        let room = self.window_room();
+        let payload = u64::from(self.payload_limit());
+        let length = queued.min(payload).min(room);
+        let end = next.saturating_add(length);
+        // The FIN takes a number of the window as well (B8), but no room at the peer: with the last octets it goes along.
+        let fin =
+            fin_waits && end == written && (length < room || length > 0 || self.out.owes_probe);
+        if length == 0 && !fin {
+            return self.plan_window_probe(next, written);
+        }
+        let is_last = end == written;
+        let is_full = length == payload;
+        let outstanding = self.is_outstanding();
+        // Nagle, and the sender's part against silly windows: full segments, or the last one when nothing is in flight, or half of
+        // the largest window that the peer ever offered.
+        let half = length >= self.out.max_window.wrapping_shr(1).max(1);
+        let small_is_fine = fin || (is_last && (!self.config.nagle || !outstanding)) || half;
+        if !is_full && !small_is_fine && !self.out.owes_probe {
+            return Err(if is_last { Idle::Nagle } else { Idle::Window });
+        }
+        self.permit(now, self.cost(length))?;
+        Ok(Plan::New { end, fin })
+    }
+
+    /// RFC 9293 3.8.6.1: one octet beyond the closed window, or the FIN; neither cwnd nor pacer count (C16).
+    fn plan_window_probe(&self, next: u64, written: u64) -> Result<Plan, Idle> {
+        if !self.out.owes_probe {
+            return Err(Idle::Window);
+        }
+        let end = next.saturating_add(1).min(written);
+        Ok(Plan::New {
+            end,
+            fin: self.out.is_shut && end == written,
+        })
+    }
+
+    /// Numbers that the peer's window leaves: never negative (A3).
+    pub(super) fn window_room(&self) -> u64 {
+        let edge = self.out.una.saturating_add(self.out.window);
+        edge.saturating_sub(self.next())
+    }
+
+    /// The most octets that a segment may carry (RFC 9293 3.7.1, Eff.snd.MSS; RFC 6691): at least one (R18).
+    pub(super) fn payload_limit(&self) -> u16 {
+        let path = self.out.path.saturating_sub(HEADER);
+        let options = if self.inward.stamps.is_some() {
+            STAMPS
+        } else {
+            0
+        };
+        self.out.mss.min(path).saturating_sub(options).max(1)
+    }
+
+    fn permit(&self, now: Instant, bytes: u32) -> Result<(), Idle> {
+        match self.recovery.may_send(now, bytes) {
+            Permission::Now | Permission::Probe => Ok(()),
+            Permission::Congestion | Permission::LogFull => Err(Idle::Congestion),
+            Permission::Pacer(at) => Err(Idle::Pacer(at)),
+        }
+    }
+
+    /// What a segment of so many octets costs the congestion window: all of it.
+    pub(super) fn cost(&self, octets: u64) -> u32 {
+        let header = u64::from(HEADER).saturating_add(u64::from(STAMPS));
+        u32::try_from(octets.saturating_add(header)).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn size_of(&self, record: &Record) -> u32 {
+        let start = record.start.max(self.out.una);
+        self.cost(record.end.saturating_sub(start))
+    }
+}
+
+/// A header without options.
+const HEADER: u16 = 20;
+/// The timestamps of each segment, with their padding.
+const STAMPS: u16 = 12;

@@ -1,0 +1,145 @@
+//! What the application wrote and the peer has not acknowledged.
+
+use crate::buffer::ByteRing;
+use crate::num::{index, wide};
+use core::ops::Range;
+
+/// Octets from the first unacknowledged one to the last written, in a ring that grows with what is there, up to a limit.
+#[derive(Debug)]
+pub(crate) struct SendBuffer {
+    ring: ByteRing,
+    held: Range<u64>,
+    limit: u64,
+}
+
+impl SendBuffer {
+    /// Nothing written; the first octet will be at `start`.
+    pub(crate) const fn new(start: u64, limit: u64) -> Self {
+        Self {
+            ring: ByteRing::new(),
+            held: start..start,
+            limit,
+        }
+    }
+
+    /// Takes as many octets as there is room for. How many: none means that the application has to wait, or that the allocator refused and it
+    /// has to wait for octets to be acknowledged as well.
+    pub(crate) fn write(&mut self, octets: &[u8]) -> usize {
+        let length = octets.len().min(index(self.room()));
+        let Some(taken) = octets.get(..length) else {
+            return 0;
+        };
+        let wanted = self.len().saturating_add(wide(length));
+        let reserved = self.ring.reserve(index(wanted), self.held.clone());
+        if reserved.is_err() {
+            return self.write_into_what_there_is(octets);
+        }
+        self.ring.write(self.held.end, taken);
+        self.held.end = self.held.end.saturating_add(wide(length));
+        length
+    }
+
+    /// What was acknowledged is not sent again: frees everything below `una`.
+    pub(crate) fn acknowledge(&mut self, una: u64) {
+        self.held.start = una.min(self.held.end).max(self.held.start);
+        if self.held.is_empty() {
+            self.ring.shrink(0, 0..0);
+        }
+    }
+
+    /// Behind the last octet written: where the FIN goes.
+    pub(crate) const fn end(&self) -> u64 {
+        self.held.end
+    }
+
+    /// Octets held.
+    pub(crate) const fn len(&self) -> u64 {
+        self.held.end.saturating_sub(self.held.start)
+    }
+
+    /// Octets that may be written now.
+    pub(crate) const fn room(&self) -> u64 {
+        self.limit.saturating_sub(self.len())
+    }
+
+    /// Copies the octets at `range` to the front of `to`. How many are there and fit.
+    pub(crate) fn copy_to(&self, range: Range<u64>, to: &mut [u8]) -> usize {
+        let start = range.start.max(self.held.start);
+        let end = range.end.min(self.held.end);
+        if start != range.start || start > end {
+            return 0;
+        }
+        self.ring.copy_to(start..end, to)
+    }
+
+    /// Heap memory held, octets.
+    pub(crate) fn memory(&self) -> usize {
+        self.ring.capacity()
+    }
+
+    fn write_into_what_there_is(&mut self, octets: &[u8]) -> usize {
+        let free = self.ring.capacity().saturating_sub(index(self.len()));
+        let taken = octets
+            .get(..free.min(octets.len()).min(index(self.room())))
+            .unwrap_or_default();
+        self.ring.write(self.held.end, taken);
+        self.held.end = self.held.end.saturating_add(wide(taken.len()));
+        taken.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn held(buffer: &SendBuffer, range: Range<u64>) -> Vec<u8> {
+        let mut octets = vec![0; 1 << 16];
+        let length = buffer.copy_to(range, &mut octets);
+        octets.truncate(length);
+        octets
+    }
+
+    #[test]
+    fn the_limit_is_kept_and_acknowledgements_make_room() {
+        let mut buffer = SendBuffer::new(7, 10);
+        assert_eq!(buffer.write(b"0123456789abc"), 10);
+        assert_eq!(buffer.write(b"a"), 0);
+        buffer.acknowledge(10);
+        assert_eq!(buffer.room(), 3);
+        assert_eq!(buffer.write(b"abcdef"), 3);
+        assert_eq!(held(&buffer, 10..20), b"3456789abc");
+        // What was acknowledged is gone, and what was never written is not there.
+        assert_eq!(held(&buffer, 9..20), b"");
+        assert_eq!(held(&buffer, 18..99), b"bc");
+        buffer.acknowledge(5);
+        assert_eq!(buffer.len(), 10);
+        buffer.acknowledge(99);
+        assert_eq!((buffer.len(), buffer.memory()), (0, 0));
+        assert_eq!(buffer.end(), 20);
+    }
+
+    proptest! {
+        /// C3: acknowledgements on both sides of every place where the ring ends.
+        #[test]
+        fn what_was_written_is_what_is_sent(
+            start in prop::sample::select(vec![0_u64, (1 << 32) - 3000, 4095]),
+            steps in prop::collection::vec((0_usize..5000, 0_u64..5000), 1..60),
+        ) {
+            let mut buffer = SendBuffer::new(start, 10_000);
+            let mut written: Vec<u8> = Vec::new();
+            let mut una = start;
+            for (length, acknowledged) in steps {
+                let octets: Vec<u8> = (0..length).map(|n| (n * 7 + written.len()) as u8).collect();
+                let taken = buffer.write(&octets);
+                written.extend_from_slice(&octets[..taken]);
+                prop_assert_eq!(taken, length.min(10_000 - (buffer.len() as usize - taken)));
+                prop_assert_eq!(held(&buffer, una..u64::MAX), &written[(una - start) as usize..]);
+                una = (una + acknowledged).min(buffer.end());
+                buffer.acknowledge(una);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The sending half.
+
+mod buffer;
+
+pub(crate) use buffer::SendBuffer;

@@ -1,0 +1,82 @@
+//! Two engines against each other: whatever the link does, every octet arrives and both ends learn of the end.
+
+use super::support::{Link, Pair, Side, pattern};
+use gapless_tcp::{CloseReason, Config, State};
+use std::time::Duration;
+
+/// Where numbers start: where something wraps, or shortly before.
+const STARTS: [u32; 6] = [0, 1, (1 << 31) - 1, 1 << 31, u32::MAX, u32::MAX - 1460];
+
+fn all_read(pair: &Pair) -> bool {
+    pair.sides.iter().all(|side| side.ended)
+}
+
+fn is_over(pair: &Pair) -> bool {
+    let states = [0, 1].map(|index| pair.state(index));
+    states.iter().all(|state| *state == Some(State::Closed))
+}
+
+fn assert_whole(pair: &Pair) {
+    for index in 0..2 {
+        let (read, written) = (&pair.sides[index].read, &pair.sides[1 - index].to_write);
+        assert_eq!(read.len(), written.len());
+        assert!(read == written, "side {index} read other octets");
+    }
+}
+
+#[test]
+fn both_directions_from_every_start() {
+    for (index, start) in STARTS.into_iter().enumerate() {
+        for other in STARTS {
+            let sides = [
+                Side::new(Config::default(), start, pattern(1, 100_000)),
+                Side::new(Config::default(), other, pattern(2, 30_000)),
+            ];
+            let mut pair = Pair::new(Link::CLEAN, index as u64, sides);
+            pair.run_until(Duration::from_secs(20), all_read);
+            assert_whole(&pair);
+            pair.run_until(Duration::from_secs(200), is_over);
+            for side in &pair.sides {
+                let connection = side.connection.as_ref().unwrap();
+                assert_eq!(connection.ended(), Some(CloseReason::Finished));
+                assert_eq!(connection.memory(), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn loss_duplication_and_reordering() {
+    for seed in 0..300 {
+        let mut random = super::support::Random(seed);
+        let link = Link {
+            delay: Duration::from_micros(random.below(50_000)),
+            jitter: Duration::from_micros(random.below(20_000)),
+            loss: random.below(30),
+            duplicate: random.below(20),
+        };
+        let mut config = || Config {
+            timestamps: random.percent(70),
+            sack: random.percent(70),
+            window_scale: random.percent(70),
+            nagle: random.percent(50),
+            pacing: random.percent(50),
+            receive_buffer: 1 << (10 + random.below(11)),
+            send_buffer: 1 << (10 + random.below(11)),
+            user_timeout: None,
+            ..Config::default()
+        };
+        let configs = [config(), config()];
+        let sides = configs.map(|config| {
+            let start = STARTS[random.below(6) as usize].wrapping_sub(random.below(3000) as u32);
+            let length = random.below(60_000) as usize;
+            let mut side = Side::new(config, start, pattern(seed, length));
+            side.read_size = 1 + random.below(5000) as usize;
+            side
+        });
+        let mut pair = Pair::new(link, seed, sides);
+        pair.run_until(Duration::from_secs(4000), all_read);
+        assert_whole(&pair);
+        pair.run_until(Duration::from_secs(4000), is_over);
+    }
+}
