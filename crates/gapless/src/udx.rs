@@ -3,9 +3,12 @@
 pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod dial;
+mod dialed;
 mod driver;
+mod early;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+mod farewell;
 mod heap;
 mod impair;
 mod origins;
@@ -18,3 +21,4 @@ mod streams;
 mod timer;
 mod trace;
 pub(crate) mod versions;
+mod wakes;

@@ -3,9 +3,12 @@
 mod common;
 
 use common::{
-    Pair, any_port, bytes, impatient, pair, pair_of, receive, soon, stream, until, within,
+    Pair, any_port, bytes, impatient, pair, pair_between, pair_of, receive, send, soon, stream,
+    until, within,
 };
-use gapless::{BlockedOn, ClosedStream, ConnectionError, Endpoint, ReadError, WriteError};
+use gapless::{
+    BlockedOn, ClosedStream, ConnectionError, DialFrom, Endpoint, ReadError, WriteError,
+};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -354,4 +357,31 @@ async fn the_server_follows_a_client_that_moves() {
     };
     soon(moved).await;
     soon(pair.far.ping()).await.unwrap();
+}
+
+/// Waiting for the end is no work: whatever moves meanwhile, the task that waits is woken when there is nothing left.
+#[tokio::test]
+async fn waiting_until_idle_takes_no_turns_while_data_move() {
+    for dial_from in [DialFrom::OwnPort, DialFrom::FreshPort] {
+        let client = Endpoint::builder().dial_from(dial_from).bind(any_port());
+        let server = Endpoint::server(any_port()).unwrap();
+        let pair = pair_between(server, client.unwrap()).await;
+        let ((near, _near_recv), (_far_send, far)) = stream(&pair).await;
+        let client = pair.client.clone();
+        let waiting = tokio::spawn(async move {
+            let mut turns = 0;
+            let mut idle = std::pin::pin!(client.wait_idle());
+            std::future::poll_fn(|cx| {
+                turns += 1;
+                idle.as_mut().poll(cx)
+            })
+            .await;
+            turns
+        });
+        tokio::join!(send(near, 0, 3_000_000), receive(far, 0, 3_000_000));
+        assert!(!waiting.is_finished());
+        pair.near.close(0, b"");
+        let turns = soon(waiting).await.unwrap();
+        assert!(turns <= 4, "{turns} turns with {dial_from:?}");
+    }
 }

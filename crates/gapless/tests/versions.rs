@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{any_port, pair_between, receive, send, soon, stream, until, within};
+use common::{any_port, bytes, pair_between, receive, send, soon, stream, until, within};
 use gapless::{
     ConnectionError, DialFrom, Endpoint, EndpointConfig, PeerVersions, Version, VersionChoice,
 };
@@ -202,29 +202,119 @@ async fn a_peer_that_is_silent_to_version_3_is_found_in_version_2_from_a_fresh_p
     soon(client.wait_idle()).await;
 }
 
-#[tokio::test]
-async fn a_peer_that_was_upgraded_is_found_again() {
-    let server = server(&[Version::V3]);
-    let relay = Relay::new(server.local_addr().unwrap(), |_, _, version| version == 3).await;
+/// A peer that was remembered with the one version and speaks only the other, behind a relay that lets nothing else through.
+async fn changed(remembered: Version, spoken: Version) -> (Endpoint, Relay, Endpoint) {
+    let server = server(&[spoken]);
+    let rule: Rule = match spoken {
+        Version::V2 => |_, _, version| version == 2,
+        _ => |_, _, version| version == 3,
+    };
+    let relay = Relay::new(server.local_addr().unwrap(), rule).await;
     let client = client().bind(any_port()).unwrap();
-    client.peer_versions().set(relay.address, Version::V2);
-    let near = soon(client.connect(relay.address).unwrap()).await.unwrap();
-    assert_eq!(near.version(), Some(Version::V3));
-    assert_eq!(client.peer_versions().get(relay.address), Some(Version::V3));
-    assert_eq!(relay.senders(), 2, "from a fresh port");
-    let far = soon(server.accept()).await.unwrap();
-    exchange(&near, &far).await;
+    client.peer_versions().set(relay.address, remembered);
+    (server, relay, client)
 }
 
+const CHANGES: [(Version, Version); 2] = [(Version::V2, Version::V3), (Version::V3, Version::V2)];
+
 #[tokio::test]
-async fn a_peer_that_was_downgraded_is_found_again() {
-    let server = server(&[Version::V2]);
-    let relay = Relay::new(server.local_addr().unwrap(), |_, _, version| version == 2).await;
+async fn a_peer_that_changed_its_version_is_found_again() {
+    for (remembered, spoken) in CHANGES {
+        let (server, relay, client) = changed(remembered, spoken).await;
+        let near = soon(client.connect(relay.address).unwrap()).await.unwrap();
+        assert_eq!(near.version(), Some(spoken));
+        assert_eq!(client.peer_versions().get(relay.address), Some(spoken));
+        assert_eq!(relay.senders(), 2, "from a fresh port");
+        let far = soon(server.accept()).await.unwrap();
+        exchange(&near, &far).await;
+    }
+}
+
+/// What was said before anybody answered is said again, on every stream, and so are their ends.
+#[tokio::test]
+async fn an_early_dial_says_all_again_to_a_peer_that_changed_its_version() {
+    const LEN: usize = 150_000;
+    for (remembered, spoken) in CHANGES {
+        let (server, relay, client) = changed(remembered, spoken).await;
+        let start = Instant::now();
+        let near = client.connect_early(relay.address).unwrap();
+        assert_eq!(near.version(), Some(remembered));
+        let mut ours = Vec::new();
+        for number in 0..3 {
+            let (mut send, recv) = near.open_bi().await.unwrap();
+            send.write_chunk(bytes(number, LEN)).await.unwrap();
+            ours.push((send, recv));
+        }
+        ours[0].0.finish().unwrap();
+        ours[1].0.reset(7).unwrap();
+        let (mut open, mut answers) = ours.pop().unwrap();
+        // Whoever waits already goes on waiting in the right place.
+        let waiting = tokio::spawn(async move {
+            let mut answer = [0; 3];
+            soon(answers.read_exact(&mut answer)).await.unwrap();
+            (answer, answers)
+        });
+        let arrived = ours[0].0.acknowledged();
+
+        let far = soon(server.accept()).await.unwrap();
+        assert!(start.elapsed() >= PATIENCE);
+        assert_eq!(far.version(), Some(spoken));
+        let mut seen = 0;
+        for _ in 0..2 {
+            let (mut send, mut recv) = soon(far.accept_bi()).await.unwrap();
+            let mut first = [0; 2];
+            soon(recv.read_exact(&mut first)).await.unwrap();
+            let number = (0..3).find(|n| first == [common::byte(*n, 0), common::byte(*n, 1)]);
+            let mut rest = vec![0; LEN - 2];
+            soon(recv.read_exact(&mut rest)).await.unwrap();
+            let number = number.unwrap();
+            assert!(rest[..] == bytes(number, LEN)[2..], "stream {number}");
+            seen |= 1 << number;
+            if number == 0 {
+                assert_eq!(soon(recv.read(&mut [0])).await.unwrap(), None);
+            } else {
+                send.write_all(b"yes").await.unwrap();
+            }
+        }
+        assert_eq!(seen, 0b101, "and nothing of what was taken back");
+        soon(arrived).await.unwrap();
+        let (answer, _answers) = waiting.await.unwrap();
+        assert_eq!(&answer, b"yes");
+        open.write_all(b"more").await.unwrap();
+
+        // The handle is that of before; it tells of, and opens streams on, the connection that came of it.
+        assert_eq!(near.version(), Some(spoken));
+        assert_eq!(client.peer_versions().get(relay.address), Some(spoken));
+        soon(near.ping()).await.unwrap();
+        exchange(&near, &far).await;
+        near.close(5, b"");
+        let end = soon(far.closed()).await;
+        assert!(
+            matches!(end, ConnectionError::ClosedByPeer { code: 5, .. }),
+            "{end}"
+        );
+        drop((near, open, ours));
+        soon(client.wait_idle()).await;
+    }
+}
+
+/// The peer that is slow, not silent: its answer comes in the first attempt, and nothing is said twice.
+#[tokio::test]
+async fn an_early_dial_that_is_answered_in_time_makes_no_second_attempt() {
+    let server = server(&[Version::V3, Version::V2]);
+    let relay = Relay::new(server.local_addr().unwrap(), |_, _, _| true).await;
     let client = client().bind(any_port()).unwrap();
     client.peer_versions().set(relay.address, Version::V3);
-    let near = soon(client.connect(relay.address).unwrap()).await.unwrap();
-    assert_eq!(near.version(), Some(Version::V2));
-    assert_eq!(client.peer_versions().get(relay.address), Some(Version::V2));
+    let near = client.connect_early(relay.address).unwrap();
+    let (mut send, _recv) = near.open_bi().await.unwrap();
+    send.write_all(b"hello").await.unwrap();
+    let far = soon(server.accept()).await.unwrap();
+    let (_, mut recv) = soon(far.accept_bi()).await.unwrap();
+    soon(recv.read_exact(&mut [0; 5])).await.unwrap();
+    tokio::time::sleep(2 * PATIENCE).await;
+    assert_eq!(relay.senders(), 1);
+    assert_eq!(near.version(), Some(Version::V3));
+    exchange(&near, &far).await;
 }
 
 /// U32: both attempts arrive, and the peer must not be left with a connection that nobody holds.

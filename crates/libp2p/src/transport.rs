@@ -151,8 +151,9 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// UDX 20: the stream is opened in the first packet, which some listeners wait for without end. Where the version is forced, what the
-/// upgrade writes travels in it; else the peer's answer is awaited, which tells the version.
+/// UDX 20: the stream is opened in the first packet, which some listeners wait for without end. Where the version is forced or remembered,
+/// what the upgrade writes travels in it; else the peer's answer is awaited, which tells the version. A peer that does not speak the
+/// remembered version any more costs the patience of a second attempt; what the upgrade begins with does no harm twice.
 async fn dial(
     endpoint: Endpoint,
     remote: SocketAddr,
@@ -160,12 +161,13 @@ async fn dial(
     handle: Handle,
     own: Option<Socket>,
 ) -> Result<UdxStream, Error> {
-    let connection = match config.endpoint.connection.version {
-        VersionChoice::Only(_) => endpoint.connect_early(remote).map_err(Error::Dial)?,
-        VersionChoice::Discover => {
-            let connecting = endpoint.connect(remote).map_err(Error::Dial)?;
-            connecting.await.map_err(Error::Connection)?
-        }
+    let known = config.endpoint.connection.version != VersionChoice::Discover
+        || endpoint.peer_versions().get(remote).is_some();
+    let connection = if known {
+        endpoint.connect_early(remote).map_err(Error::Dial)?
+    } else {
+        let connecting = endpoint.connect(remote).map_err(Error::Dial)?;
+        connecting.await.map_err(Error::Connection)?
     };
     let halves = connection.open_bi().await.map_err(Error::Connection)?;
     let registration = handle.register(connection.clone(), Role::Dialer);

@@ -176,6 +176,34 @@ async fn a_silent_peer_is_found_in_the_other_version_and_after_each_change() {
     }
 }
 
+/// No round trip for what is known: the upgrade begins in the very first packet.
+#[tokio::test]
+async fn a_remembered_peer_is_not_asked_again() {
+    for version in [Version::V3, Version::V2] {
+        for remembered in [true, false] {
+            let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let at = silent.local_addr().unwrap();
+            let config = dialing(Link::Clean, VersionChoice::Discover);
+            if remembered {
+                config.peer_versions.set(at, version);
+            }
+            let (mut dialer, _) = swarm(config);
+            dialer.dial(UdxAddr::new(at).to_multiaddr()).unwrap();
+            let mut first = [0; 2048];
+            let received = async {
+                tokio::select! {
+                    received = silent.recv(&mut first) => received.unwrap(),
+                    () = async { loop { dialer.next().await; } } => unreachable!("it has no end"),
+                }
+            };
+            let len = timeout(PATIENCE, received).await.expect("a packet");
+            let says = b"/multistream/1.0.0";
+            let upgrades = first[..len].windows(says.len()).any(|part| part == says);
+            assert_eq!(upgrades, remembered, "{version:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_forced_version_that_the_peer_does_not_speak_is_an_error_that_says_so() {
     let (mut listener, handle) = swarm(accepting(Link::Clean, &[Version::V3]));

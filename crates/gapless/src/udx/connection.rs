@@ -1,13 +1,17 @@
 //! One connection: its streams, its end, and what can be known about it.
 
+use super::early::Early;
 use super::error::ConnectionError;
 use super::recv::RecvStream;
 use super::send::SendStream;
-use super::shared::{Shared, Signals, State};
+use super::shared::{Shared, State};
+use super::wakes::{Signals, Wakes};
 use gapless_udx::wire::Version;
-use gapless_udx::{self as engine, BlockedOn, ConnectionHandle, OpenError, Peer, Side, StreamId};
+use gapless_udx::{
+    self as engine, BlockedOn, ConnectionHandle, Instant, OpenError, Peer, Side, StreamId,
+};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -23,20 +27,66 @@ const PING_AGAIN: Duration = Duration::from_secs(1);
 /// ([`close`](Self::close)), the other waits for it ([`closed`](Self::closed)).
 #[derive(Clone)]
 pub struct Connection {
-    inner: Arc<ConnectionInner>,
+    pub(super) inner: Arc<ConnectionInner>,
 }
 
 /// What a connection's handles and streams share; the last one to go lets the connection go.
 pub(crate) struct ConnectionInner {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) handle: ConnectionHandle,
-    signals: Arc<Signals>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) handle: ConnectionHandle,
+    pub(super) signals: Arc<Signals>,
+    pub(super) early: Early,
+}
+
+impl ConnectionInner {
+    /// Where the connection is: here, unless an early dial was answered only at its second attempt.
+    fn place(&self) -> &Self {
+        self.early.moved().map_or(self, |second| &second.inner)
+    }
+
+    /// The lock of the place where the connection is, and stays as long as the lock is held.
+    pub(crate) fn lock(&self) -> (&Self, MutexGuard<'_, State>) {
+        loop {
+            let place = self.place();
+            let state = place.shared.lock();
+            // It moves under this lock only.
+            if std::ptr::eq(place, self.place()) {
+                return (place, state);
+            }
+        }
+    }
+
+    /// Locks, works, then wakes whom the work concerns.
+    pub(crate) fn operate<R>(
+        &self,
+        work: impl FnOnce(&mut State, ConnectionHandle, Instant, &mut Wakes) -> R,
+    ) -> R {
+        let mut wakes = Wakes::default();
+        let (place, mut state) = self.lock();
+        let result = work(&mut state, place.handle, place.shared.now(), &mut wakes);
+        state.rouse(&mut wakes);
+        drop(state);
+        wakes.wake(&place.shared);
+        self.early.begin();
+        result
+    }
+
+    /// What a stream is called where the connection is. To be asked under its lock.
+    pub(crate) fn name(&self, id: StreamId) -> StreamId {
+        self.early.name(id)
+    }
+
+    pub(crate) fn rouse(&self) {
+        self.operate(|_, _, _, _| ());
+    }
 }
 
 impl Drop for ConnectionInner {
     fn drop(&mut self) {
+        // Here only: whoever else holds the place that it moved to still needs it.
         self.shared
             .operate(|state, now, _| state.abandon(self.handle, now));
+        self.early.begin();
     }
 }
 
@@ -51,6 +101,7 @@ impl Connection {
                 shared,
                 handle,
                 signals,
+                early: Early::default(),
             }),
         }
     }
@@ -85,13 +136,20 @@ impl Connection {
     async fn when<R>(
         &self,
         signal: fn(&Signals) -> &Notify,
-        attempt: fn(&Self, &mut State) -> Result<Option<R>, ConnectionError>,
+        attempt: fn(&Self, &mut State, ConnectionHandle) -> Result<Option<R>, ConnectionError>,
     ) -> Result<R, ConnectionError> {
         loop {
+            let place = self.inner.place();
             // Before the attempt, so that no signal falls between the two.
-            let again = signal(&self.inner.signals).notified();
-            if let Some(result) = attempt(self, &mut self.inner.shared.lock())? {
-                return Ok(result);
+            let again = signal(&place.signals).notified();
+            {
+                let (here, mut state) = self.inner.lock();
+                if !std::ptr::eq(place, here) {
+                    continue;
+                }
+                if let Some(result) = attempt(self, &mut state, here.handle)? {
+                    return Ok(result);
+                }
             }
             again.await;
         }
@@ -100,15 +158,20 @@ impl Connection {
     fn try_open(
         &self,
         state: &mut State,
+        handle: ConnectionHandle,
     ) -> Result<Option<(SendStream, RecvStream)>, ConnectionError> {
-        let handle = self.inner.handle;
         match state
             .engine
             .connection_mut(handle)
             .map(engine::Connection::open)
         {
-            Some(Ok(id)) => Ok(Some(self.stream(state, id))),
-            Some(Err(OpenError::Limit)) => self.unless_over(state),
+            Some(Ok(id)) => {
+                if let Some(told) = state.told(handle) {
+                    told.opened(id);
+                }
+                Ok(Some(self.stream(state, handle, id)))
+            }
+            Some(Err(OpenError::Limit)) => unless_over(state, handle),
             Some(Err(_)) | None => Err(state.error_of(handle)),
         }
     }
@@ -116,36 +179,29 @@ impl Connection {
     fn try_accept(
         &self,
         state: &mut State,
+        handle: ConnectionHandle,
     ) -> Result<Option<(SendStream, RecvStream)>, ConnectionError> {
-        let connection = state.engine.connection_mut(self.inner.handle);
+        let connection = state.engine.connection_mut(handle);
         match connection.and_then(engine::Connection::accept) {
-            Some(id) => Ok(Some(self.stream(state, id))),
-            None => self.unless_over(state),
+            Some(id) => Ok(Some(self.stream(state, handle, id))),
+            None => unless_over(state, handle),
         }
     }
 
-    fn stream(&self, state: &mut State, id: StreamId) -> (SendStream, RecvStream) {
-        if let Some(entry) = state.connections.get_mut(&self.inner.handle) {
+    fn stream(
+        &self,
+        state: &mut State,
+        handle: ConnectionHandle,
+        id: StreamId,
+    ) -> (SendStream, RecvStream) {
+        if let Some(entry) = state.connections.get_mut(&handle) {
             entry.streams.insert(id);
         }
+        let place = self.inner.early.moved().unwrap_or(self);
         (
-            SendStream::new(self.inner.clone(), id),
-            RecvStream::new(self.inner.clone(), id),
+            SendStream::new(place.inner.clone(), id),
+            RecvStream::new(place.inner.clone(), id),
         )
-    }
-
-    fn unless_over<R>(&self, state: &State) -> Result<Option<R>, ConnectionError> {
-        match self.over(state) {
-            Some(error) => Err(error),
-            None => Ok(None),
-        }
-    }
-
-    fn over(&self, state: &State) -> Option<ConnectionError> {
-        match state.connections.get(&self.inner.handle) {
-            Some(entry) => entry.over.clone(),
-            None => Some(ConnectionError::EndpointStopped),
-        }
     }
 
     /// Closes the connection now, with an application's code and reason. Code 0 is a clean end.
@@ -154,51 +210,40 @@ impl Connection {
     /// implementations discard it). All that waits on the connection, here and there, ends with an error. At most 256 bytes of the
     /// reason are sent. Closing twice is harmless; the first close counts.
     pub fn close(&self, code: u32, reason: &[u8]) {
-        self.inner.shared.operate(|state, now, wakes| {
-            state.close(self.inner.handle, now, code, reason, wakes);
+        self.inner.operate(|state, handle, now, wakes| {
+            state.close(handle, now, code, reason, wakes);
         });
     }
 
     /// Waits until the connection is over, and says why. Cancel-safe.
     pub async fn closed(&self) -> ConnectionError {
         self.inner.rouse();
-        loop {
-            let closed = self.inner.signals.closed.notified();
-            let over = self.over(&self.inner.shared.lock());
-            if let Some(error) = over {
-                return error;
-            }
-            closed.await;
-        }
+        let closed = self.when(
+            |signals| &signals.closed,
+            |_, state, handle| Ok(state.over(handle)),
+        );
+        closed.await.unwrap_or_else(|error| error)
     }
 
     /// Why the connection is over, if it is.
     pub fn close_reason(&self) -> Option<ConnectionError> {
-        self.over(&self.inner.shared.lock())
+        let (place, state) = self.inner.lock();
+        state.over(place.handle)
     }
 
     /// Waits for the first answer of the peer. At once for accepted connections.
     pub(super) async fn established(&self) -> Result<(), ConnectionError> {
-        loop {
-            let connected = self.inner.signals.connected.notified();
-            {
-                let state = self.inner.shared.lock();
-                match state.connections.get(&self.inner.handle) {
-                    Some(entry) if entry.connected => return Ok(()),
-                    _ => {}
-                }
-                if let Some(error) = self.over(&state) {
-                    return Err(error);
-                }
-            }
-            connected.await;
-        }
+        let connected = |_: &Self, state: &mut State, handle| match state.connections.get(&handle) {
+            Some(entry) if entry.connected => Ok(Some(())),
+            _ => unless_over(state, handle),
+        };
+        self.when(|signals| &signals.connected, connected).await
     }
 
     /// Whether the network reported, before any answer, that nobody listens there.
     pub(super) fn is_refused(&self) -> bool {
-        let state = self.inner.shared.lock();
-        let entry = state.connections.get(&self.inner.handle);
+        let (place, state) = self.inner.lock();
+        let entry = state.connections.get(&place.handle);
         entry.is_some_and(|entry| entry.refused)
     }
 
@@ -210,15 +255,14 @@ impl Connection {
     ///
     /// Why the connection is over.
     pub async fn ping(&self) -> Result<Duration, ConnectionError> {
-        let handle = self.inner.handle;
         let before = self.pongs()?.0;
         loop {
-            let pong = self.inner.signals.pong.notified();
+            let pong = self.inner.place().signals.pong.notified();
             let (pongs, rtt) = self.pongs()?;
             if pongs != before {
                 return Ok(rtt);
             }
-            self.inner.shared.operate(|state, now, _| {
+            self.inner.operate(|state, handle, now, _| {
                 if let Some(connection) = state.engine.connection_mut(handle) {
                     connection.ping(now);
                 }
@@ -228,8 +272,8 @@ impl Connection {
     }
 
     fn pongs(&self) -> Result<(u64, Duration), ConnectionError> {
-        let state = self.inner.shared.lock();
-        match state.connections.get(&self.inner.handle) {
+        let (place, state) = self.inner.lock();
+        match state.connections.get(&place.handle) {
             None => Err(ConnectionError::EndpointStopped),
             Some(entry) => match &entry.over {
                 Some(error) => Err(error.clone()),
@@ -255,11 +299,11 @@ impl Connection {
 
     /// What the connection waits for right now: the answer to "why is this slow".
     pub fn blocked_on(&self) -> BlockedOn {
-        let now = self.inner.shared.now();
-        self.ask(
-            |connection| connection.blocked_on(now),
-            || BlockedOn::Closed,
-        )
+        let (place, state) = self.inner.lock();
+        let connection = state.engine.connection(place.handle);
+        connection.map_or(BlockedOn::Closed, |connection| {
+            connection.blocked_on(place.shared.now())
+        })
     }
 
     /// Which implementation the peer is, as far as its packets told.
@@ -284,11 +328,18 @@ impl Connection {
 
     /// Asks the engine, which knows the connection as long as there is a handle.
     fn ask<R>(&self, what: impl FnOnce(&engine::Connection) -> R, unknown: fn() -> R) -> R {
-        let state = self.inner.shared.lock();
-        match state.engine.connection(self.inner.handle) {
+        let (place, state) = self.inner.lock();
+        match state.engine.connection(place.handle) {
             Some(connection) => what(connection),
             None => unknown(),
         }
+    }
+}
+
+fn unless_over<R>(state: &State, handle: ConnectionHandle) -> Result<Option<R>, ConnectionError> {
+    match state.over(handle) {
+        Some(error) => Err(error),
+        None => Ok(None),
     }
 }
 
@@ -296,16 +347,10 @@ impl Connection {
 const UNKNOWN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
-impl ConnectionInner {
-    pub(crate) fn rouse(&self) {
-        self.shared.operate(|_, _, _| ());
-    }
-}
-
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
-            .field("handle", &self.inner.handle)
+            .field("handle", &self.inner.place().handle)
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,11 @@
 //! Dialing: in which version, from which port, and what is tried when nobody answers.
 
 use super::connection::Connection;
+use super::early;
 use super::error::{ConnectError, ConnectionError};
 use super::ports::Ports;
-use super::shared::{Shared, Wakes};
+use super::shared::Shared;
+use super::wakes::Wakes;
 use gapless_udx::wire::Version;
 use gapless_udx::{ConnectionConfig, VersionChoice};
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ pub(super) struct Dialer {
 }
 
 /// A dial as it was asked for.
+#[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) remote: SocketAddr,
     /// The connection's own settings; the endpoint's if there are none.
@@ -35,10 +38,14 @@ impl Wanted {
 
 impl Dialer {
     /// Begins a dial, and says nothing before the application does.
-    pub(super) fn early(&self, wanted: &Wanted) -> Result<Connection, ConnectError> {
-        let version = self.choice(wanted);
+    pub(super) fn early(self, wanted: Wanted) -> Result<Connection, ConnectError> {
+        let forced = self.choice(&wanted);
         let known = self.ports.maker().versions.get(wanted.remote);
-        self.first(wanted, version.or(known), false)
+        let first = self.first(&wanted, forced.or(known), false)?;
+        if let Some(fallback) = fallback(forced, known) {
+            early::attend(self, wanted, &first, fallback);
+        }
+        Ok(first)
     }
 
     /// Begins a dial at once.
@@ -50,16 +57,25 @@ impl Dialer {
         // only one of version 2 is addressed in its own.
         let known = known.filter(|version| *version != Version::V3);
         let first = self.first(&wanted, forced.or(known), true)?;
-        let fallback = match (forced, known) {
-            (Some(_), _) => None,
-            (None, Some(_)) => Some(VersionChoice::Discover),
-            (None, None) => Some(VersionChoice::Only(Version::V2)),
-        };
+        let fallback = fallback(forced, known);
         Ok(Connecting {
-            remote: wanted.remote,
             first: first.clone(),
-            race: Box::pin(race(self, wanted, first, fallback)),
+            fallback,
+            race: Box::pin(race(self.clone(), wanted.clone(), first, fallback)),
+            dialer: self,
+            wanted,
         })
+    }
+
+    /// How long the first attempt has before there is a second one.
+    pub(super) fn patience(&self) -> Duration {
+        self.ports.maker().options.version_patience
+    }
+
+    /// What is left of a dial's time after so much of it.
+    pub(super) fn time_after(&self, wanted: &Wanted, spent: Duration) -> Option<Duration> {
+        let left = self.config(wanted).dial_timeout.checked_sub(spent);
+        left.filter(|left| !left.is_zero())
     }
 
     /// The one version that the settings allow.
@@ -103,7 +119,7 @@ impl Dialer {
     }
 
     /// D18: from a fresh port with fresh IDs, so that nobody takes it for the first attempt.
-    fn second(
+    pub(super) fn second(
         &self,
         wanted: &Wanted,
         version: VersionChoice,
@@ -116,6 +132,16 @@ impl Dialer {
         };
         let dial = |port: &Arc<Shared>| begin(port, wanted.remote, Some(config), true);
         self.ports.dial_freshly(&self.shared, wanted.remote, dial)
+    }
+}
+
+/// What was not tried yet when the first attempt is in vain: version 2 where nothing was known, or where it was version 3 that was known;
+/// the question, where what was known may be true no longer.
+fn fallback(forced: Option<Version>, known: Option<Version>) -> Option<VersionChoice> {
+    match (forced, known) {
+        (Some(_), _) => None,
+        (None, Some(Version::V3) | None) => Some(VersionChoice::Only(Version::V2)),
+        (None, Some(_)) => Some(VersionChoice::Discover),
     }
 }
 
@@ -151,16 +177,15 @@ async fn race(
     first: Connection,
     fallback: Option<VersionChoice>,
 ) -> Result<Connection, ConnectionError> {
-    let patience = dialer.ports.maker().options.version_patience;
-    let all = dialer.config(&wanted).dial_timeout;
+    let patience = dialer.patience();
     let mut answer = pin!(established(&first));
-    let (Some(version), Some(left)) = (fallback, all.checked_sub(patience)) else {
+    let (Some(version), Some(left)) = (fallback, dialer.time_after(&wanted, patience)) else {
         return answer.await.map(|()| first.clone());
     };
     if let Ok(answer) = tokio::time::timeout(patience, answer.as_mut()).await {
         return answer.map(|()| first.clone());
     }
-    if left.is_zero() || first.is_refused() {
+    if first.is_refused() {
         return answer.await.map(|()| first.clone());
     }
     tracing::debug!(target: "gapless", remote = %wanted.remote, ?version, "no answer: a second attempt");
@@ -255,20 +280,27 @@ fn of_both(first: &ConnectionError, second: &ConnectionError) -> ConnectionError
 /// It resolves when the peer has answered, or with the reason why it did not. Dropping it ends the dial.
 #[must_use = "the dial ends when this is dropped"]
 pub struct Connecting {
-    remote: SocketAddr,
+    dialer: Dialer,
+    wanted: Wanted,
     first: Connection,
+    fallback: Option<VersionChoice>,
     race: Pin<Box<dyn Future<Output = Result<Connection, ConnectionError>> + Send>>,
 }
 
 impl Connecting {
-    /// The connection as it is, to write on before the peer has answered. No second attempt follows then.
+    /// The connection as it is, to write on before the peer has answered, as [`Endpoint::connect_early`](crate::Endpoint::connect_early)
+    /// gives it.
     pub fn into_early(self) -> Connection {
+        if let Some(fallback) = self.fallback {
+            early::attend(self.dialer, self.wanted, &self.first, fallback);
+            self.first.inner.rouse();
+        }
         self.first
     }
 
     /// The address that is dialed.
     pub fn remote_address(&self) -> SocketAddr {
-        self.remote
+        self.wanted.remote
     }
 }
 
@@ -283,7 +315,7 @@ impl Future for Connecting {
 impl std::fmt::Debug for Connecting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connecting")
-            .field("remote", &self.remote)
+            .field("remote", &self.wanted.remote)
             .finish_non_exhaustive()
     }
 }

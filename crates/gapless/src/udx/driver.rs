@@ -3,9 +3,10 @@
 use super::impair::Impairment;
 use super::origins::Origins;
 use super::ports::Gone;
-use super::shared::{Shared, Wakes};
+use super::shared::Shared;
 use super::socket::{self, BATCH_BYTES, Batch, Inbox, Sent, Socket, Train};
 use super::timer::Timer;
+use super::wakes::Wakes;
 use gapless_udx::{Ecn, Received};
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -130,14 +130,17 @@ impl Endpoint {
     /// the peer never answered shows as an error of whatever is waited for.
     ///
     /// It is for peers whose version is forced or remembered. Of others, the version is asked first, and what is written waits for the
-    /// answer. There is no second attempt: a peer that turns out not to speak the remembered version any more is not reached, but the
-    /// next dial asks it anew.
+    /// answer.
+    ///
+    /// A silent peer is tried again as [`connect`](Self::connect) does, as long as a handle of the connection is held: what was written
+    /// meanwhile is then said again on the second attempt. So where only the peer's answers got lost it may see the same first bytes on
+    /// two connections, one of which closes at once: do not begin with what must not happen twice.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
     pub fn connect_early(&self, remote: SocketAddr) -> Result<Connection, ConnectError> {
-        self.dialer().early(&Wanted::new(remote, None))
+        self.dialer().early(Wanted::new(remote, None))
     }
 
     fn dialer(&self) -> Dialer {

@@ -2,8 +2,9 @@
 
 use super::connection::ConnectionInner;
 use super::error::{ClosedStream, ReadError, ReadExactError, ReadToEndError};
-use super::shared::{State, Wakes};
+use super::shared::State;
 use super::streams::Sending;
+use super::wakes::Wakes;
 use bytes::{Buf, Bytes};
 use gapless_udx::{self as engine, StreamId};
 use std::collections::VecDeque;
@@ -49,6 +50,11 @@ impl RecvStream {
     /// The stream's identity, the same on both of its halves, unknown to the peer.
     pub fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// What the engine calls the stream. To be asked under its lock.
+    fn name(&self) -> StreamId {
+        self.connection.name(self.id)
     }
 
     /// Reads some bytes into `buffer`; `None` is the end of the stream.
@@ -152,10 +158,13 @@ impl RecvStream {
         }
         self.ahead.clear();
         self.last = Some(Err(ReadError::Stopped));
-        self.connection.shared.operate(|state, _, _| {
-            let connection = state.engine.connection_mut(self.connection.handle);
+        self.connection.operate(|state, handle, _, _| {
+            let connection = state.engine.connection_mut(handle);
             let connection = connection.ok_or(ClosedStream)?;
-            connection.stop(self.id, code);
+            connection.stop(self.name(), code);
+            if let Some(told) = state.told(handle) {
+                told.stopped(self.name(), code);
+            }
             Ok(())
         })
     }
@@ -196,13 +205,13 @@ impl RecvStream {
         if self.last.is_some() {
             return Poll::Ready(());
         }
-        let (shared, handle) = (&self.connection.shared, self.connection.handle);
         let mut wakes = Wakes::default();
-        let mut state = shared.lock();
+        let (place, mut state) = self.connection.lock();
+        let handle = place.handle;
         let mut taken = 0;
         while taken < enough.min(MOST_TAKEN) {
             let read = match state.engine.connection_mut(handle) {
-                Some(connection) => connection.read(self.id, max),
+                Some(connection) => connection.read(self.name(), max),
                 None => Err(engine::ReadError::Closed),
             };
             match read {
@@ -216,19 +225,28 @@ impl RecvStream {
                 }
                 Err(engine::ReadError::Blocked) => break,
                 Err(error) => {
-                    self.last = Some(Err(read_error(&mut state, handle, self.id, error)));
+                    let name = self.name();
+                    self.last = Some(Err(read_error(&mut state, handle, name, error)));
                     break;
                 }
             }
         }
         let waits = taken == 0 && self.last.is_none();
-        if waits && let Some(stream) = state.stream_mut(handle, self.id) {
+        if waits && let Some(stream) = state.stream_mut(handle, self.name()) {
             stream.reader = Some(cx.waker().clone());
         }
-        // What was read may owe the peer a larger window.
-        state.rouse(&mut wakes);
+        // Waiting asks for the peer, who knows nothing yet of an early dial. What was read may owe him a larger window; mostly it
+        // does not, and then the driver sleeps on.
+        let unheard = waits && state.is_unanswered(handle);
+        let connection = state.engine.connection(handle);
+        if unheard || connection.is_some_and(engine::Connection::has_to_answer_reading) {
+            state.rouse(&mut wakes);
+        }
         drop(state);
-        wakes.wake(shared);
+        wakes.wake(&place.shared);
+        if unheard {
+            self.connection.early.begin();
+        }
         if waits {
             Poll::Pending
         } else {
@@ -258,9 +276,8 @@ fn read_error(
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
-        let handle = self.connection.handle;
         let ended = self.last.is_some();
-        self.connection.shared.operate(|state, now, _| {
+        self.connection.operate(|state, handle, now, _| {
             let State {
                 engine,
                 connections,
@@ -268,9 +285,9 @@ impl Drop for RecvStream {
             } = state;
             if let Some(entry) = connections.get_mut(&handle) {
                 let connection = engine.connection_mut(handle);
-                entry.streams.drop_receiving(self.id, ended, connection);
+                entry.streams.drop_receiving(self.name(), ended, connection);
             }
-            state.tidy(handle, self.id, now);
+            state.tidy(handle, self.name(), now);
         });
     }
 }
@@ -325,5 +342,69 @@ impl std::fmt::Debug for RecvStream {
         f.debug_struct("RecvStream")
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Connection, Endpoint};
+    use std::net::Ipv4Addr;
+
+    /// A chunk, if one has come already, without a turn of any other task in between.
+    fn take(stream: &mut RecvStream, max: usize) -> Option<Bytes> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match stream.poll_read_chunk(&mut cx, max) {
+            Poll::Ready(Ok(chunk)) => chunk,
+            Poll::Ready(Err(error)) => panic!("{error}"),
+            Poll::Pending => None,
+        }
+    }
+
+    /// The driver sleeps, and so nobody has asked for it.
+    async fn asleep(connection: &Connection) {
+        let sleeps = || {
+            let (_, state) = connection.inner.lock();
+            !state.driver.roused && !state.driver.running
+        };
+        while !sleeps() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    fn is_roused(connection: &Connection) -> bool {
+        connection.inner.lock().1.driver.roused
+    }
+
+    /// Reading wakes the driver when the peer is owed a larger window, and not before.
+    #[tokio::test]
+    async fn the_driver_sleeps_while_reading_gives_nothing_to_send() {
+        let any_port = (Ipv4Addr::LOCALHOST, 0).into();
+        let server = Endpoint::server(any_port).unwrap();
+        let client = Endpoint::client(any_port).unwrap();
+        let dial = client.connect(server.local_addr().unwrap()).unwrap();
+        let (near, far) = tokio::join!(dial, server.accept());
+        let (near, far) = (near.unwrap(), far.unwrap());
+        let (mut send, _recv) = near.open_bi().await.unwrap();
+        send.write_chunk(vec![7; 1 << 20].into()).await.unwrap();
+        let (_send, mut recv) = far.accept_bi().await.unwrap();
+
+        let mut read = 0;
+        let mut reads = 0;
+        loop {
+            asleep(&far).await;
+            if let Some(chunk) = take(&mut recv, 1000) {
+                read += chunk.len();
+                reads += 1;
+            }
+            if is_roused(&far) {
+                break;
+            }
+            assert!(read < 1 << 20, "the window is never enlarged");
+        }
+        assert!(
+            reads > 30,
+            "roused by read number {reads}, after {read} bytes"
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::error::{ClosedStream, WriteError};
 use super::shared::State;
 use super::streams::Sending;
 use bytes::Bytes;
-use gapless_udx::{self as engine, StreamId};
+use gapless_udx::{self as engine, ConnectionHandle, StreamId};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +34,11 @@ impl SendStream {
     /// The stream's identity, the same on both of its halves, unknown to the peer.
     pub fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// What the engine calls the stream. To be asked under its lock.
+    fn name(&self) -> StreamId {
+        self.connection.name(self.id)
     }
 
     /// Writes some bytes, at least one unless `data` is empty; says how many.
@@ -102,15 +107,16 @@ impl SendStream {
         if chunk.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let handle = self.connection.handle;
-        self.connection.shared.operate(|state, _, _| {
+        let early = self.connection.early.is_telling().then(|| chunk.clone());
+        self.connection.operate(|state, handle, _, _| {
             let connection = state.engine.connection_mut(handle);
-            let written = connection.map(|connection| connection.write(self.id, chunk));
-            self.or_wait(
-                state,
-                cx,
-                written.unwrap_or(Err(engine::WriteError::Closed)),
-            )
+            let written = connection.map(|connection| connection.write(self.name(), chunk));
+            if let (Some(whole), Some(told), Some(Ok(len))) = (early, state.told(handle), &written)
+            {
+                told.written(self.name(), whole.slice(..(*len).min(whole.len())));
+            }
+            let answer = written.unwrap_or(Err(engine::WriteError::Closed));
+            self.or_wait(state, handle, cx, answer)
         })
     }
 
@@ -130,11 +136,11 @@ impl SendStream {
 
     /// How much the engine would take now.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, WriteError>> {
-        let handle = self.connection.handle;
-        self.connection.shared.operate(|state, _, _| {
+        self.connection.operate(|state, handle, _, _| {
             let connection = state.engine.connection_mut(handle);
-            let room = connection.map(|connection| connection.write_capacity(self.id));
-            self.or_wait(state, cx, room.unwrap_or(Err(engine::WriteError::Closed)))
+            let room = connection.map(|connection| connection.write_capacity(self.name()));
+            let answer = room.unwrap_or(Err(engine::WriteError::Closed));
+            self.or_wait(state, handle, cx, answer)
         })
     }
 
@@ -142,26 +148,34 @@ impl SendStream {
     fn or_wait(
         &self,
         state: &mut State,
+        handle: ConnectionHandle,
         cx: &mut Context<'_>,
         answer: Result<usize, engine::WriteError>,
     ) -> Poll<Result<usize, WriteError>> {
         match answer {
             Err(engine::WriteError::Blocked) => {
-                if let Some(stream) = state.stream_mut(self.connection.handle, self.id) {
+                if let Some(stream) = state.stream_mut(handle, self.name()) {
                     stream.writer = Some(cx.waker().clone());
                 }
                 Poll::Pending
             }
-            answer => Poll::Ready(answer.map_err(|error| self.error(state, error))),
+            answer => Poll::Ready(answer.map_err(|error| self.error(state, handle, error))),
         }
     }
 
     /// The engine's refusal in this layer's words.
-    fn error(&self, state: &mut State, error: engine::WriteError) -> WriteError {
-        let handle = self.connection.handle;
+    fn error(
+        &self,
+        state: &mut State,
+        handle: ConnectionHandle,
+        error: engine::WriteError,
+    ) -> WriteError {
         match error {
             engine::WriteError::Reset(code) => {
-                match state.stream_mut(handle, self.id).map(|stream| stream.send) {
+                match state
+                    .stream_mut(handle, self.name())
+                    .map(|stream| stream.send)
+                {
                     Some(Sending::Reset) => WriteError::Finished,
                     _ => WriteError::Stopped(code),
                 }
@@ -179,10 +193,10 @@ impl SendStream {
     ///
     /// The stream was finished or reset before, or its connection is over.
     pub fn finish(&mut self) -> Result<(), ClosedStream> {
-        self.connection.shared.operate(|state, _, _| {
-            let connection = state.engine.connection_mut(self.connection.handle);
-            let finished = connection.map(|connection| connection.finish(self.id));
-            match (finished, state.stream_mut(self.connection.handle, self.id)) {
+        self.connection.operate(|state, handle, _, _| {
+            let connection = state.engine.connection_mut(handle);
+            let finished = connection.map(|connection| connection.finish(self.name()));
+            match (finished, state.stream_mut(handle, self.name())) {
                 (Some(Ok(())), Some(stream)) if stream.send == Sending::Open => {
                     stream.send = Sending::Finished;
                     Ok(())
@@ -200,9 +214,8 @@ impl SendStream {
     ///
     /// The stream was reset before, everything was delivered already, or its connection is over.
     pub fn reset(&mut self, code: u32) -> Result<(), ClosedStream> {
-        self.connection.shared.operate(|state, now, wakes| {
-            let handle = self.connection.handle;
-            match state.stream_mut(handle, self.id) {
+        self.connection.operate(|state, handle, now, wakes| {
+            match state.stream_mut(handle, self.name()) {
                 Some(stream) if matches!(stream.send, Sending::Open | Sending::Finished) => {
                     stream.send = Sending::Reset;
                     wakes.task(stream.reader.take());
@@ -211,8 +224,11 @@ impl SendStream {
                 _ => return Err(ClosedStream),
             }
             let connection = state.engine.connection_mut(handle).ok_or(ClosedStream)?;
-            connection.reset(self.id, code);
-            state.tidy(handle, self.id, now);
+            connection.reset(self.name(), code);
+            if let Some(told) = state.told(handle) {
+                told.reset(self.name(), code);
+            }
+            state.tidy(handle, self.name(), now);
             Ok(())
         })
     }
@@ -257,10 +273,10 @@ impl SendStream {
 async fn fate(connection: &ConnectionInner, id: StreamId) -> Result<(), WriteError> {
     loop {
         let changed = {
-            let mut state = connection.shared.lock();
-            let over = state.connections.get(&connection.handle);
+            let (place, mut state) = connection.lock();
+            let over = state.connections.get(&place.handle);
             let over = over.and_then(|entry| entry.over.clone());
-            let Some(stream) = state.stream_mut(connection.handle, id) else {
+            let Some(stream) = state.stream_mut(place.handle, connection.name(id)) else {
                 // Forgotten: it went its whole way, or went with its connection.
                 return over.map_or(Ok(()), |error| Err(error.into()));
             };
@@ -278,8 +294,7 @@ async fn fate(connection: &ConnectionInner, id: StreamId) -> Result<(), WriteErr
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        let handle = self.connection.handle;
-        self.connection.shared.operate(|state, now, _| {
+        self.connection.operate(|state, handle, now, _| {
             let State {
                 engine,
                 connections,
@@ -287,9 +302,9 @@ impl Drop for SendStream {
             } = state;
             if let Some(entry) = connections.get_mut(&handle) {
                 let connection = engine.connection_mut(handle);
-                entry.streams.drop_sending(self.id, connection);
+                entry.streams.drop_sending(self.name(), connection);
             }
-            state.tidy(handle, self.id, now);
+            state.tidy(handle, self.name(), now);
         });
     }
 }
@@ -340,9 +355,11 @@ impl SendStream {
         if self.finish().is_ok() {
             return Ok(());
         }
-        let mut state = self.connection.shared.lock();
-        let handle = self.connection.handle;
-        let send = state.stream_mut(handle, self.id).map(|stream| stream.send);
+        let (place, mut state) = self.connection.lock();
+        let handle = place.handle;
+        let send = state
+            .stream_mut(handle, self.name())
+            .map(|stream| stream.send);
         match send {
             Some(Sending::Finished | Sending::Acknowledged) => Ok(()),
             Some(Sending::Stopped(code)) => Err(WriteError::Stopped(code).into()),

@@ -1,24 +1,19 @@
 //! What the driver and the handles share: the engine behind one lock, and who waits for what.
 
+use super::early::Told;
 use super::error::ConnectionError;
+use super::farewell::Dropped;
 use super::socket::{Counters, Socket};
 use super::streams::{Stream, Streams};
 use super::trace;
 use super::versions::PeerVersions;
-use gapless_udx::{self as engine, ConnectionHandle, Event, Instant, Version};
+use super::wakes::{Signals, Wake, Wakes};
+use gapless_udx::{self as engine, ConnectionHandle, Event, Instant};
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// Towards a peer that discards what its application has not read when a connection closes (UDX V21: Go, JS): how long the
-/// close waits after everything was acknowledged and the peer's streams have ended. Its application reads within that.
-const GRACE_AFTER_END: Duration = Duration::from_secs(1);
-
-/// The same while the peer has not ended its streams. JS waits as long for its own acknowledgements (UDX 20).
-const GRACE: Duration = Duration::from_secs(5);
 
 /// One endpoint: everything its handles, its connections and its driver have in common.
 pub(crate) struct Shared {
@@ -118,11 +113,11 @@ pub(crate) struct State {
     pub(crate) connections: HashMap<ConnectionHandle, Entry>,
     pub(crate) driver: DriverState,
     pub(crate) options: Options,
-    versions: PeerVersions,
+    pub(super) versions: PeerVersions,
     /// Times at which this layer itself has something to do for a connection.
-    alarms: BTreeSet<(Instant, ConnectionHandle)>,
+    pub(super) alarms: BTreeSet<(Instant, ConnectionHandle)>,
     /// Dials without an answer, for which hints of the network matter.
-    dialing: BTreeSet<ConnectionHandle>,
+    pub(super) dialing: BTreeSet<ConnectionHandle>,
     /// Whether any `Endpoint` handle is left.
     pub(crate) endpoint_held: bool,
     pub(crate) accepting: bool,
@@ -152,70 +147,11 @@ pub(crate) struct Entry {
     pub(crate) pongs: u64,
     pub(crate) last_pong: Duration,
     pub(crate) refused: bool,
-    alarm: Option<Instant>,
+    /// What an early dial was told so far, as long as it may have to be told again.
+    pub(super) told: Option<Box<Told>>,
+    pub(super) alarm: Option<Instant>,
     /// No handle is left. It lives on until what was written has arrived.
-    dropped: Option<Dropped>,
-}
-
-struct Dropped {
-    latest: Instant,
-    settled: bool,
-}
-
-/// What tasks wait for on a connection as a whole.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    pub(crate) connected: Notify,
-    pub(crate) stream_opened: Notify,
-    pub(crate) streams_available: Notify,
-    pub(crate) pong: Notify,
-    pub(crate) closed: Notify,
-}
-
-impl Signals {
-    fn all(&self) {
-        self.connected.notify_waiters();
-        self.stream_opened.notify_waiters();
-        self.streams_available.notify_waiters();
-        self.pong.notify_waiters();
-        self.closed.notify_waiters();
-    }
-}
-
-/// Whom to wake once the lock is released: a waker may run anything, also code that takes the lock.
-#[derive(Default)]
-pub(crate) struct Wakes(Vec<Wake>);
-
-enum Wake {
-    Task(Waker),
-    Stream(Arc<Notify>),
-    Signal(Arc<Signals>, fn(&Signals) -> &Notify),
-    Connection(Arc<Signals>),
-    Incoming,
-    Idle,
-}
-
-impl Wakes {
-    pub(crate) fn task(&mut self, waker: Option<Waker>) {
-        self.0.extend(waker.map(Wake::Task));
-    }
-
-    pub(crate) fn stream(&mut self, changed: Option<&Arc<Notify>>) {
-        self.0.extend(changed.cloned().map(Wake::Stream));
-    }
-
-    pub(crate) fn wake(&mut self, shared: &Shared) {
-        for wake in self.0.drain(..) {
-            match wake {
-                Wake::Task(waker) => waker.wake(),
-                Wake::Stream(changed) => changed.notify_waiters(),
-                Wake::Signal(signals, which) => which(&signals).notify_waiters(),
-                Wake::Connection(signals) => signals.all(),
-                Wake::Incoming => shared.incoming.notify_waiters(),
-                Wake::Idle => shared.idle.notify_waiters(),
-            }
-        }
-    }
+    pub(super) dropped: Option<Dropped>,
 }
 
 impl Entry {
@@ -228,19 +164,21 @@ impl Entry {
             pongs: 0,
             last_pong: Duration::ZERO,
             refused: false,
+            told: None,
             alarm: None,
             dropped: None,
         }
     }
 
-    fn end(&mut self, error: ConnectionError, wakes: &mut Wakes) {
+    pub(super) fn end(&mut self, error: ConnectionError, wakes: &mut Wakes) {
         if self.over.is_some() {
             return;
         }
         self.over = Some(error);
+        self.told = None;
         // Whoever waits for anything learns of the end, however it came.
         self.streams.wake_all(wakes);
-        wakes.0.push(Wake::Connection(self.signals.clone()));
+        wakes.add(Wake::Connection(self.signals.clone()));
     }
 }
 
@@ -311,15 +249,16 @@ impl State {
             let signal = |which| Wake::Signal(entry.signals.clone(), which);
             match event {
                 Event::Connected => {
-                    wakes.0.push(signal(|s| &s.connected));
+                    wakes.add(signal(|s| &s.connected));
                     entry.connected = true;
+                    entry.told = None;
                     self.dialing.remove(&handle);
                     self.learn(handle);
                 }
-                Event::StreamOpened => wakes.0.push(signal(|s| &s.stream_opened)),
-                Event::StreamsAvailable => wakes.0.push(signal(|s| &s.streams_available)),
+                Event::StreamOpened => wakes.add(signal(|s| &s.stream_opened)),
+                Event::StreamsAvailable => wakes.add(signal(|s| &s.streams_available)),
                 Event::Pong { rtt } => {
-                    wakes.0.push(signal(|s| &s.pong));
+                    wakes.add(signal(|s| &s.pong));
                     entry.pongs = entry.pongs.wrapping_add(1);
                     entry.last_pong = rtt;
                 }
@@ -348,7 +287,7 @@ impl State {
 
     fn on_incoming(&mut self, wakes: &mut Wakes) {
         if self.accepting {
-            wakes.0.push(Wake::Incoming);
+            wakes.add(Wake::Incoming);
             return;
         }
         while let Some(handle) = self.engine.accept() {
@@ -359,7 +298,7 @@ impl State {
     pub(crate) fn set_accepting(&mut self, accepting: bool, wakes: &mut Wakes) {
         self.accepting = accepting;
         self.on_incoming(wakes);
-        wakes.0.push(Wake::Incoming);
+        wakes.add(Wake::Incoming);
     }
 
     fn on_closed(&mut self, handle: ConnectionHandle, wakes: &mut Wakes) {
@@ -379,35 +318,6 @@ impl State {
         if dropped {
             self.remove(handle);
         }
-    }
-
-    /// Remembers which version a peer answered a dial in.
-    fn learn(&self, handle: ConnectionHandle) {
-        if let Some((connection, version)) = self.dialed(handle) {
-            let remote = connection.remote_address();
-            self.versions.learn(remote, version, connection.peer());
-        }
-    }
-
-    /// At the end of a dialed connection: what became of what was known, whoever ended it.
-    fn review(&self, handle: ConnectionHandle) {
-        let Some((connection, version)) = self.dialed(handle) else {
-            return;
-        };
-        let remote = connection.remote_address();
-        if connection.is_established() {
-            let kind = connection.peer();
-            self.versions.recognise(remote, version, kind);
-        } else {
-            self.versions.doubt(remote, version);
-        }
-    }
-
-    /// A dialed connection with its version, if that is decided.
-    fn dialed(&self, handle: ConnectionHandle) -> Option<(&engine::Connection, Version)> {
-        let connection = self.engine.connection(handle);
-        let dialed = connection.filter(|c| c.side() == engine::Side::Dialer)?;
-        Some((dialed, dialed.version()?))
     }
 
     /// The application closes one connection now.
@@ -453,89 +363,8 @@ impl State {
             self.remove(handle);
         }
         self.dialing.clear();
-        wakes.0.extend([Wake::Incoming, Wake::Idle]);
-    }
-
-    /// The last handle of a connection is gone: it is closed as soon as what was written has arrived.
-    pub(crate) fn abandon(&mut self, handle: ConnectionHandle, now: Instant) {
-        let latest = now.saturating_add(self.options.linger);
-        if let Some(entry) = self.connections.get_mut(&handle) {
-            entry.dropped = Some(Dropped {
-                latest,
-                settled: false,
-            });
-        }
-        self.set_alarm(handle, latest);
-        self.settle(handle, now);
-    }
-
-    /// Forgets a stream once both its ends are through and both its handles are gone.
-    pub(crate) fn tidy(&mut self, handle: ConnectionHandle, id: engine::StreamId, now: Instant) {
-        let Some(entry) = self.connections.get_mut(&handle) else {
-            return;
-        };
-        let over = entry.over.is_some();
-        if entry.streams.forget_if_done(id, over)
-            && let Some(connection) = self.engine.connection_mut(handle)
-        {
-            connection.release_stream(id);
-        }
-        self.settle(handle, now);
-    }
-
-    /// Closes a connection that nobody holds, when it is time.
-    fn settle(&mut self, handle: ConnectionHandle, now: Instant) {
-        let Some(entry) = self.connections.get_mut(&handle) else {
-            return;
-        };
-        let Some(dropped) = &mut entry.dropped else {
-            return;
-        };
-        if entry.over.is_some() {
-            self.remove(handle);
-            return;
-        }
-        if dropped.settled || !entry.streams.all_arrived() {
-            return;
-        }
-        dropped.settled = true;
-        let peer = self.engine.connection(handle).map(|c| c.peer());
-        // V21: our own kind still reads what it has after a close; others discard it.
-        let grace = if entry.streams.is_empty() && !entry.streams.any_ever()
-            || peer == Some(engine::Peer::Own)
-        {
-            Duration::ZERO
-        } else if entry.streams.all_ended() {
-            GRACE_AFTER_END
-        } else {
-            GRACE
-        };
-        if grace.is_zero() {
-            self.remove(handle);
-        } else {
-            let latest = dropped.latest;
-            self.set_alarm(handle, now.saturating_add(grace).min(latest));
-        }
-    }
-
-    fn remove(&mut self, handle: ConnectionHandle) {
-        if let Some(entry) = self.connections.remove(&handle) {
-            if let Some(at) = entry.alarm {
-                self.alarms.remove(&(at, handle));
-            }
-            self.dialing.remove(&handle);
-            self.review(handle);
-            self.engine.release(handle);
-        }
-    }
-
-    fn set_alarm(&mut self, handle: ConnectionHandle, at: Instant) {
-        if let Some(entry) = self.connections.get_mut(&handle) {
-            if let Some(old) = entry.alarm.replace(at) {
-                self.alarms.remove(&(old, handle));
-            }
-            self.alarms.insert((at, handle));
-        }
+        wakes.add(Wake::Incoming);
+        wakes.add(Wake::Idle);
     }
 
     /// The next time at which the driver must work without being asked.
@@ -563,38 +392,6 @@ impl State {
         any
     }
 
-    fn on_alarm(&mut self, handle: ConnectionHandle, now: Instant, wakes: &mut Wakes) {
-        let Some(entry) = self.connections.get_mut(&handle) else {
-            return;
-        };
-        entry.alarm = None;
-        if entry.dropped.is_some() {
-            self.remove(handle);
-        } else if entry.refused && !entry.connected {
-            let connection = self.engine.connection(handle);
-            let only = connection.and_then(|connection| connection.version());
-            let refused = true;
-            entry.end(ConnectionError::NoAnswer { refused, only }, wakes);
-            self.close(handle, now, 0, b"", wakes);
-        }
-    }
-
-    /// The network reports that `host` (or something in front of it) does not take datagrams.
-    pub(crate) fn on_unreachable(&mut self, host: IpAddr, now: Instant) {
-        let patience = self.options.refusal_patience;
-        for handle in self.dialing.clone() {
-            let remote = self.engine.connection(handle).map(|c| c.remote_address());
-            let Some(entry) = self.connections.get_mut(&handle) else {
-                continue;
-            };
-            // Only a hint, and anybody can forge it: it shortens the wait for an answer, no more.
-            if remote.is_some_and(|remote| remote.ip() == host) && !entry.refused {
-                entry.refused = true;
-                self.set_alarm(handle, now.saturating_add(patience));
-            }
-        }
-    }
-
     /// Nothing is left that needs the driver, and nobody who could begin something.
     pub(crate) fn is_finished(&self) -> bool {
         !self.endpoint_held && self.connections.is_empty() && self.engine.is_idle()
@@ -603,7 +400,7 @@ impl State {
     /// Tells those who wait for it that nothing is left.
     pub(crate) fn tell_idle(&self, wakes: &mut Wakes) {
         if self.idle_waiters > 0 && self.is_idle() {
-            wakes.0.push(Wake::Idle);
+            wakes.add(Wake::Idle);
         }
     }
 
@@ -618,6 +415,24 @@ impl State {
         id: engine::StreamId,
     ) -> Option<&mut Stream> {
         self.connections.get_mut(&handle)?.streams.get_mut(id)
+    }
+
+    /// What to add to if an early dial is told something.
+    pub(crate) fn told(&mut self, handle: ConnectionHandle) -> Option<&mut Told> {
+        self.connections.get_mut(&handle)?.told.as_deref_mut()
+    }
+
+    /// Whether it is a dial that nobody has answered yet.
+    pub(crate) fn is_unanswered(&self, handle: ConnectionHandle) -> bool {
+        self.dialing.contains(&handle)
+    }
+
+    /// Why a connection that somebody holds is over, if it is.
+    pub(crate) fn over(&self, handle: ConnectionHandle) -> Option<ConnectionError> {
+        match self.connections.get(&handle) {
+            Some(entry) => entry.over.clone(),
+            None => Some(ConnectionError::EndpointStopped),
+        }
     }
 
     /// Why the connection is over, when the engine says that it is.

@@ -1,6 +1,6 @@
 //! The streams of one connection as this layer sees them: who waits for them, and how far each end is.
 
-use super::shared::Wakes;
+use super::wakes::Wakes;
 use gapless_udx::{Connection, StreamId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -82,6 +82,21 @@ impl Streams {
 
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         self.streams.get_mut(&id)
+    }
+
+    /// The same streams under other names.
+    pub(super) fn renamed(self, names: &HashMap<StreamId, StreamId>) -> Self {
+        let renamed = |(id, stream)| (names.get(&id).copied().unwrap_or(id), stream);
+        Self {
+            streams: self.streams.into_iter().map(renamed).collect(),
+            any_ever: self.any_ever,
+        }
+    }
+
+    /// Whether this side has said all on the stream.
+    pub(super) fn is_finished(&self, id: StreamId) -> bool {
+        let stream = self.streams.get(&id);
+        stream.is_some_and(|stream| stream.send == Sending::Finished)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -187,6 +187,14 @@ impl Connection {
         }
     }
 
+    /// Whether what was read gave the connection something to say: a larger window, mostly. While not, whoever only reads need not
+    /// have the endpoint polled.
+    #[must_use]
+    pub fn has_to_answer_reading(&self) -> bool {
+        // In version 2 room may let packets that waited for it have their effect, which is acknowledged.
+        !self.streams.control.is_empty() || self.v2.is_some()
+    }
+
     fn on_consumed(&mut self, id: StreamId) {
         let (now, rtt) = (self.clock.now, self.recovery.rtt().smoothed());
         let mut growth = self.streams.growth;
