@@ -161,6 +161,13 @@ impl<R> Recovery<R> {
         self.log.probe_candidate(self.probing_since)
     }
 
+    /// A record for a probe that cannot wait until the older ones were acknowledged: an unacknowledged one of this sort that was not
+    /// sent since the timeout. Looks at every record.
+    #[must_use]
+    pub fn probe_of(&self, is: impl Fn(&R) -> bool) -> Option<(RecordId, &R)> {
+        self.log.probe_of(self.probing_since, is)
+    }
+
     /// The number the next [`Recovery::commit`] will mint. Numbers below it have been sent.
     #[must_use]
     pub fn next_number(&self) -> u64 {

@@ -380,6 +380,15 @@ impl<R> SentLog<R> {
         Some((id, &record.what))
     }
 
+    /// A record of this sort that was not sent at or after `since`.
+    pub(crate) fn probe_of(&self, since: u64, is: impl Fn(&R) -> bool) -> Option<(RecordId, &R)> {
+        let mut records = self.records.iter();
+        let (id, record) = records.find(|(_, record)| {
+            (record.latest < since || record.latest == u64::MAX) && is(&record.what)
+        })?;
+        Some((id, &record.what))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordId, &R)> {
         self.records.iter().map(|(id, record)| (id, &record.what))
     }

@@ -280,8 +280,11 @@ impl Connection {
         if !self.recovery.owes_probe() {
             return None;
         }
-        // V20: a timeout sends one packet or two, the oldest first.
-        if let Some((record, carried)) = self.recovery.probe_candidate() {
+        // UDX 11: a peer without our answer to its challenge says no more than three times what it hears, and its acknowledgements
+        // wait behind its data. So the answer goes before what is older. V20: a timeout sends one packet or two, the oldest first.
+        let answer = |carried: &Carried| matches!(carried, Carried::Response { .. });
+        let answer = self.recovery.probe_of(answer);
+        if let Some((record, carried)) = answer.or_else(|| self.recovery.probe_candidate()) {
             mark!(ProbeRepeats);
             let carried = *carried;
             return self.send_again(packet, record, carried);

@@ -257,6 +257,49 @@ fn d16_a_challenge_is_answered_before_anything_else_and_from_where_it_came() {
     );
 }
 
+/// What a JS acceptor sends at three times what it heard: its data, while its acknowledgements wait behind them.
+#[test]
+fn d16_a_lost_answer_is_repeated_by_the_next_timeout_whatever_is_older() {
+    let mut rig = Rig::counted();
+    let (hand, id) = rig.dial();
+    rig.write(id, &[1; 5_000]);
+    rig.sent();
+    let limits = [
+        Frame::PathChallenge { nonce: 0xABCD },
+        Frame::MaxData { limit: 1 << 24 },
+        Frame::MaxStreams { count: 1024 },
+    ];
+    hand.send(&mut rig, 0, (0, 0), &[ack(0, 1)]);
+    hand.send(&mut rig, 0, (0, 0), &limits);
+    assert_eq!(rig.connection().peer(), gapless_udx::Peer::Js);
+    let answers = |seen: &[crate::rig::Seen]| {
+        let answers = seen.iter().filter(|seen| seen.response() == Some(0xABCD));
+        answers.map(crate::rig::Seen::number).collect::<Vec<_>>()
+    };
+    let first = answers(&rig.sent());
+    assert_eq!(first.len(), 1);
+
+    // Older than the answer: the stream's packets, which nobody acknowledges either.
+    rig.wait(3_000 * MS);
+    let seen = rig.sent();
+    assert!(
+        seen.iter().any(|seen| seen.stream().is_some()),
+        "nor are they forgotten"
+    );
+    let again = answers(&seen);
+    assert!(again.len() >= 2, "a timeout each: {seen:?}");
+    let oldest = seen.iter().position(|seen| seen.stream().is_some());
+    let answer = seen.iter().position(|seen| seen.response().is_some());
+    assert!(answer < oldest, "{seen:?}");
+
+    // One number of it is enough.
+    let last = *again.last().unwrap();
+    hand.send(&mut rig, 0, (0, 0), &[ack(last, 1)]);
+    rig.sent();
+    rig.wait(10_000 * MS);
+    assert!(answers(&rig.sent()).is_empty());
+}
+
 #[test]
 fn d19_the_window_of_a_new_stream_is_said_again_after_its_first_ack() {
     let mut rig = Rig::new();
