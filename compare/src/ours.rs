@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use gapless_udx::{
     Algorithm, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError, Received, StreamId,
-    WriteError,
+    Version, VersionChoice, WriteError,
 };
 
 use crate::engine::{End, Packet, Time, Transfer};
 
 /// Bytes of one write.
 const CHUNK: usize = 64 << 10;
-/// Windows and buffers hold the largest path of the table twice: 1 Gbit/s over 300 ms.
-const WINDOW: u64 = 96 << 20;
+/// Bytes of a record on average, at least: what the window holds has to fit the log of records.
+const LEAST_RECORD: usize = 600;
 
 pub(crate) struct Udx {
     sender: Endpoint,
@@ -30,14 +30,25 @@ pub(crate) struct Udx {
 }
 
 impl Udx {
-    pub(crate) fn new(algorithm: Algorithm, bytes: u64, now: Time, seed: u64) -> Result<Self> {
+    /// `window` is what a stream may have underway, bytes. `known` peers need not be asked for their version.
+    pub(crate) fn new(
+        algorithm: Algorithm,
+        window: u64,
+        known: bool,
+        bytes: u64,
+        now: Time,
+        seed: u64,
+    ) -> Result<Self> {
         let mut config = EndpointConfig::default();
+        if known {
+            config.connection.version = VersionChoice::Only(Version::V3);
+        }
         config.connection.algorithm = algorithm;
-        config.connection.max_in_flight = WINDOW;
-        config.limits.max_stream_window = WINDOW;
-        config.limits.receive_growth = WINDOW * 2;
-        config.limits.send_buffer = WINDOW;
-        config.limits.max_records = 160_000;
+        config.connection.max_in_flight = window;
+        config.limits.max_stream_window = window;
+        config.limits.receive_growth = window * 2;
+        config.limits.send_buffer = window;
+        config.limits.max_records = usize::try_from(window)? / LEAST_RECORD;
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut sender = Endpoint::new(config.clone(), key);
@@ -120,10 +131,15 @@ fn address(end: End) -> SocketAddr {
 }
 
 impl Transfer for Udx {
-    fn act(&mut self, _now: Time) -> Result<()> {
-        while self.sender.poll_event().is_some() || self.receiver.poll_event().is_some() {}
-        self.write()?;
-        self.read()
+    fn act(&mut self, end: End) -> Result<()> {
+        if self.is_over() {
+            return Ok(());
+        }
+        while self.endpoint(end).poll_event().is_some() {}
+        match end {
+            End::Sender => self.write(),
+            End::Receiver => self.read(),
+        }
     }
 
     fn handle(&mut self, end: End, now: Time, packet: &Packet) -> Result<()> {
@@ -147,22 +163,34 @@ impl Transfer for Udx {
         let endpoint = self.endpoint(end);
         while let Some(train) = endpoint.poll_transmit(Instant::from_nanos(now), &mut buffer) {
             let data = buffer.get(..train.len).unwrap_or_default();
-            out.extend(data.chunks(train.segment_size).map(|bytes| Packet {
-                size: bytes.len(),
-                bytes: bytes.to_vec(),
-            }));
+            out.extend(data.chunks(train.segment_size).map(Packet::datagram));
         }
         self.buffer = buffer;
         Ok(())
     }
 
-    fn deadline(&mut self, end: End) -> Option<Time> {
+    fn deadline(&mut self, end: End, _now: Time) -> Option<Time> {
         self.endpoint(end).next_deadline().map(|at| at.as_nanos())
     }
 
     fn handle_timeout(&mut self, end: End, now: Time) -> Result<()> {
         self.endpoint(end).handle_timeout(Instant::from_nanos(now));
         Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        let connection = self.sender.connection(self.dialed);
+        connection.is_some_and(|connection| connection.version().is_some())
+    }
+
+    fn is_over(&self) -> bool {
+        let is_over = |endpoint: &Endpoint, handle: Option<ConnectionHandle>| {
+            handle.is_some_and(|handle| {
+                let connection = endpoint.connection(handle);
+                connection.is_none_or(gapless_udx::Connection::is_closed)
+            })
+        };
+        is_over(&self.sender, Some(self.dialed)) || is_over(&self.receiver, self.accepted)
     }
 
     fn delivered(&self) -> u64 {

@@ -1,7 +1,8 @@
 //! What must not get worse. Virtual time is exact, so a change of a figure is a change of the code.
 
-use crate::cell::{Path, SECOND, goodput, shares, time_to_deliver};
+use crate::cell::{bulk, compete, short};
 use crate::engine::Kind;
+use crate::path::{Path, SECOND};
 
 /// 10 Mbit/s with a queue of what the path holds.
 fn path(loss_permille: u32, rtt_ms: u32) -> Path {
@@ -14,7 +15,7 @@ fn path(loss_permille: u32, rtt_ms: u32) -> Path {
 }
 
 fn percent(kind: Kind, path: &Path) -> f64 {
-    goodput(kind, path, 20 * SECOND, 1).unwrap().percent(path)
+    bulk(kind, path, 20 * SECOND, 1).unwrap().percent(path)
 }
 
 #[test]
@@ -51,18 +52,22 @@ fn bbr_fills_a_path_that_loses_by_chance_and_keeps_its_queue_short() {
         (50, 20, 80.0),
     ] {
         let path = path(loss, rtt);
-        let reached = goodput(Kind::Bbr, &path, 20 * SECOND, 1).unwrap();
+        let reached = bulk(Kind::Bbr, &path, 20 * SECOND, 1).unwrap();
         let percent = reached.percent(&path);
         assert!(percent > least, "{loss} {rtt}: {percent}");
         let queue = u64::from(rtt) * 1_000_000 / 2;
-        assert!(reached.wait < queue, "{loss} {rtt}: {reached:?}");
+        assert!(reached.waits.mean < queue, "{loss} {rtt}: {reached:?}");
     }
 }
 
 #[test]
 fn two_transfers_share_a_link() {
     for kind in [Kind::Cubic, Kind::Bbr] {
-        let shares = shares(&[kind; 2], &path(0, 20), 60 * SECOND, 1).unwrap();
+        let courses = compete(&[kind; 2], &path(0, 20), 60 * SECOND, 1).unwrap();
+        let shares: Vec<u64> = courses
+            .iter()
+            .map(|course| course[30..].iter().sum())
+            .collect();
         let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
         assert!(least * 3 > *most, "{kind:?}: {shares:?}");
     }
@@ -71,12 +76,19 @@ fn two_transfers_share_a_link() {
 #[test]
 fn ten_kilobytes_take_few_round_trips() {
     let path = path(0, 100);
-    let took = time_to_deliver(Kind::Cubic, &path, 10_000, 1).unwrap();
+    let took = short(Kind::Cubic, &path, false, 10_000, 1).unwrap().whole;
     // One for the question which version the peer speaks, a half for the data.
     assert!(took < 170_000_000, "{took} ns");
     assert_eq!(
         took,
-        time_to_deliver(Kind::Cubic, &path, 10_000, 1).unwrap(),
+        short(Kind::Cubic, &path, false, 10_000, 1).unwrap().whole,
         "virtual time is exact"
     );
+}
+
+#[test]
+fn the_figures_are_those_of_the_snapshot() {
+    if let Err(changes) = crate::snapshot::check() {
+        panic!("{changes}");
+    }
 }

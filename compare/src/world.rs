@@ -5,13 +5,6 @@ use gapless_link::{Link, Profile};
 
 use crate::engine::{End, Packet, Time, Transfer};
 
-/// One transfer in the world.
-pub(crate) struct Flow {
-    pub(crate) transfer: Box<dyn Transfer>,
-    /// When both ends look next, because they said so.
-    wake: Time,
-}
-
 /// Both directions of a path and who uses it.
 pub(crate) struct World {
     pub(crate) now: Time,
@@ -20,7 +13,28 @@ pub(crate) struct World {
     flows: Vec<Flow>,
     /// Of the data's direction.
     delay: Time,
-    travel: Travel,
+    waits: Vec<u32>,
+    scratch: Vec<Packet>,
+    trace: Option<Trace>,
+}
+
+/// One transfer in the world.
+struct Flow {
+    transfer: Box<dyn Transfer>,
+    /// When each end looks next: it said so, or something came for it.
+    wake: [Time; 2],
+    opened: Option<Time>,
+}
+
+/// Called with each packet sent or arrived.
+pub(crate) type Trace = Box<dyn FnMut(&Seen<'_>)>;
+
+/// A packet as a trace sees it.
+pub(crate) struct Seen<'a> {
+    pub(crate) now: Time,
+    pub(crate) from: End,
+    pub(crate) arrived: bool,
+    pub(crate) packet: &'a Packet,
 }
 
 #[derive(Clone, Debug)]
@@ -30,11 +44,13 @@ struct Underway {
     packet: Packet,
 }
 
-/// How long data packets were underway.
-#[derive(Clone, Copy, Debug, Default)]
-struct Travel {
-    packets: u64,
-    nanos: u64,
+/// How long data packets waited in the queue and at the bottleneck.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Waits {
+    pub(crate) mean: Time,
+    /// 95 of 100 packets waited no longer.
+    pub(crate) most_of_all: Time,
+    pub(crate) longest: Time,
 }
 
 /// A transport that does so many rounds of work at one instant goes round in circles.
@@ -48,28 +64,58 @@ impl World {
             back: Link::new(back, 1),
             flows: Vec::new(),
             delay: u64::try_from(there.delay.as_nanos()).unwrap_or(u64::MAX),
-            travel: Travel::default(),
+            waits: Vec::new(),
+            scratch: Vec::new(),
+            trace: None,
         }
+    }
+
+    pub(crate) fn set_trace(&mut self, trace: Trace) {
+        self.trace = Some(trace);
     }
 
     /// Adds a transfer that begins now; its number.
     pub(crate) fn add(&mut self, transfer: Box<dyn Transfer>) -> usize {
-        let wake = self.now;
-        self.flows.push(Flow { transfer, wake });
+        self.flows.push(Flow {
+            transfer,
+            wake: [self.now; 2],
+            opened: None,
+        });
         self.flows.len() - 1
+    }
+
+    /// How many were added.
+    pub(crate) fn transfers(&self) -> usize {
+        self.flows.len()
     }
 
     pub(crate) fn delivered(&self, flow: usize) -> u64 {
         self.flows[flow].transfer.delivered()
     }
 
-    /// Nanoseconds that a data packet waited in the queue and at the bottleneck, on average.
-    pub(crate) fn mean_wait(&self) -> u64 {
-        let mean = self.travel.nanos / self.travel.packets.max(1);
-        mean.saturating_sub(self.delay)
+    /// Whether a transfer's connection was given up.
+    pub(crate) fn is_over(&self, flow: usize) -> bool {
+        self.flows[flow].transfer.is_over()
     }
 
-    /// Packets lost in the bottleneck's queue, of all that were sent there.
+    /// When the sender's data could leave for the first time.
+    pub(crate) fn opened(&self, flow: usize) -> Option<Time> {
+        self.flows[flow].opened
+    }
+
+    pub(crate) fn waits(&self) -> Waits {
+        let mut sorted = self.waits.clone();
+        sorted.sort_unstable();
+        let total: u64 = sorted.iter().map(|wait| u64::from(*wait)).sum();
+        let nanos = |micros: Option<&u32>| micros.map_or(0, |micros| u64::from(*micros) * 1000);
+        Waits {
+            mean: total * 1000 / (sorted.len() as u64).max(1),
+            most_of_all: nanos(sorted.get(sorted.len() * 95 / 100)),
+            longest: nanos(sorted.last()),
+        }
+    }
+
+    /// Packets lost in the bottleneck's queue, and all that were sent there.
     pub(crate) fn overflow(&self) -> (u64, u64) {
         let counters = self.there.counters();
         (counters.queue_dropped, counters.offered)
@@ -80,8 +126,10 @@ impl World {
         let (mut at, mut rounds) = (self.now, 0);
         while self.now <= end {
             for flow in 0..self.flows.len() {
-                if self.flows[flow].wake <= self.now {
-                    self.work(flow)?;
+                for side in End::BOTH {
+                    if self.flows[flow].wake[side as usize] <= self.now {
+                        self.work(flow, side)?;
+                    }
                 }
             }
             if done(self) {
@@ -107,7 +155,7 @@ impl World {
     }
 
     fn next_time(&self) -> Time {
-        let flows = self.flows.iter().map(|flow| flow.wake);
+        let flows = self.flows.iter().flat_map(|flow| flow.wake);
         let links = [self.there.next_delivery(), self.back.next_delivery()];
         flows
             .chain(links.into_iter().flatten())
@@ -117,73 +165,89 @@ impl World {
 
     fn deliver(&mut self) -> Result<()> {
         while let Some(arrived) = self.there.poll(self.now) {
-            let Underway {
-                flow,
-                sent_at,
-                packet,
-            } = arrived.tag;
-            self.travel.packets += 1;
-            self.travel.nanos += self.now - sent_at;
-            self.flows[flow]
-                .transfer
-                .handle(End::Receiver, self.now, &packet)?;
-            self.flows[flow].wake = self.now;
+            let waited = self.now - arrived.tag.sent_at - self.delay;
+            self.waits
+                .push(u32::try_from(waited / 1000).unwrap_or(u32::MAX));
+            self.hand(End::Receiver, arrived.tag)?;
         }
         while let Some(arrived) = self.back.poll(self.now) {
-            let Underway { flow, packet, .. } = arrived.tag;
-            self.flows[flow]
-                .transfer
-                .handle(End::Sender, self.now, &packet)?;
-            self.flows[flow].wake = self.now;
+            self.hand(End::Sender, arrived.tag)?;
         }
         Ok(())
     }
 
-    /// Lets both ends of a flow do all they can now.
-    fn work(&mut self, flow: usize) -> Result<()> {
-        let mut out = Vec::new();
+    fn hand(&mut self, to: End, underway: Underway) -> Result<()> {
+        let Underway { flow, packet, .. } = underway;
+        if let Some(trace) = &mut self.trace {
+            let from = match to {
+                End::Sender => End::Receiver,
+                End::Receiver => End::Sender,
+            };
+            trace(&Seen {
+                now: self.now,
+                from,
+                arrived: true,
+                packet: &packet,
+            });
+        }
+        let flow = &mut self.flows[flow];
+        flow.wake[to as usize] = self.now;
+        flow.transfer.handle(to, self.now, &packet)
+    }
+
+    /// Lets one end of a flow do all it can now.
+    fn work(&mut self, flow: usize, end: End) -> Result<()> {
+        let now = self.now;
+        let Flow {
+            transfer,
+            wake,
+            opened,
+        } = &mut self.flows[flow];
+        let link = match end {
+            End::Sender => &mut self.there,
+            End::Receiver => &mut self.back,
+        };
         loop {
-            let transfer = &mut self.flows[flow].transfer;
-            for end in [End::Sender, End::Receiver] {
-                if transfer.deadline(end).is_some_and(|at| at <= self.now) {
-                    transfer.handle_timeout(end, self.now)?;
-                }
+            if transfer.deadline(end, now).is_some_and(|at| at <= now) {
+                transfer.handle_timeout(end, now)?;
             }
-            transfer.act(self.now)?;
-            let mut sent = false;
-            transfer.transmit(End::Sender, self.now, &mut out)?;
-            for packet in out.drain(..) {
-                sent = true;
-                send(&mut self.there, self.now, flow, packet);
-            }
-            transfer.transmit(End::Receiver, self.now, &mut out)?;
-            for packet in out.drain(..) {
-                sent = true;
-                send(&mut self.back, self.now, flow, packet);
-            }
-            if !sent {
+            transfer.act(end)?;
+            transfer.transmit(end, now, &mut self.scratch)?;
+            if self.scratch.is_empty() {
                 break;
             }
+            for packet in self.scratch.drain(..) {
+                if let Some(trace) = &mut self.trace {
+                    trace(&Seen {
+                        now,
+                        from: end,
+                        arrived: false,
+                        packet: &packet,
+                    });
+                }
+                send(link, now, flow, packet);
+            }
         }
-        let transfer = &mut self.flows[flow].transfer;
-        let deadlines = [
-            transfer.deadline(End::Sender),
-            transfer.deadline(End::Receiver),
-        ];
-        let earliest = deadlines.into_iter().flatten().min().unwrap_or(Time::MAX);
+        if opened.is_none() && transfer.is_open() {
+            *opened = Some(now);
+        }
         // An engine that asks for a time that has come was asked already.
-        self.flows[flow].wake = earliest.max(self.now + 1);
+        let next = transfer.deadline(end, now).unwrap_or(Time::MAX);
+        wake[end as usize] = next.max(now + 1);
         Ok(())
     }
 }
 
 fn send(link: &mut Link<Underway>, sent_at: Time, flow: usize, packet: Packet) {
     // The link counts sizes; the bytes travel beside.
-    let shown = vec![0; packet.size];
+    let shown = &NOTHING[..packet.size.min(NOTHING.len())];
     let underway = Underway {
         flow,
         sent_at,
         packet,
     };
-    link.send(sent_at, &shown, underway);
+    link.send(sent_at, shown, underway);
 }
+
+/// Larger than any packet that the path takes.
+static NOTHING: [u8; 2048] = [0; 2048];

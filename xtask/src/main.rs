@@ -6,12 +6,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-mod bench;
 mod check;
-mod compare;
-mod interop;
 mod lab;
 mod no_panic;
+mod program;
 mod workspace;
 
 #[derive(Parser)]
@@ -28,13 +26,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Chore {
     /// Measure Gapless beside other implementations: `udx`, `idle`, `engine`
-    Bench(bench::Options),
+    Bench(program::Arguments),
     /// Check the rules of the house, here as in CI
     Check(check::Options),
     /// Compare transports and congestion controllers over modelled paths, in virtual time
-    Compare(compare::Options),
+    Compare(program::Arguments),
     /// Run Gapless against other implementations, over real sockets and a bad path
-    Interop(interop::Options),
+    Interop(program::Arguments),
     /// Run engines against each other in virtual time, over seeds of random impairment
     Lab(lab::Options),
     /// Prove on the linked release code that the engines contain no panic path
@@ -53,10 +51,10 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
-        Chore::Bench(options) => bench::run(&options),
+        Chore::Bench(options) => program::run("gapless-bench", &options),
         Chore::Check(options) => check::run(&options),
-        Chore::Compare(options) => compare::run(&options),
-        Chore::Interop(options) => interop::run(&options),
+        Chore::Compare(options) => program::run("gapless-compare", &options),
+        Chore::Interop(options) => program::run("gapless-interop", &options),
         Chore::Lab(options) => lab::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),
     }
