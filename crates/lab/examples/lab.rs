@@ -8,9 +8,9 @@ use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
 use gapless_lab::peers::Kind;
 use gapless_lab::{
-    Failure, HostileSummary, MS, MarkGroup, MarkTally, Report, SECOND, Scenario, Summary,
-    run_hostile_seed, run_hostile_seeds, run_logged, run_seed, run_seed_against, run_seeds,
-    run_seeds_against, run_whole,
+    Failure, HostileSummary, MS, MarkGroup, MarkTally, Report, SECOND, STALL_PTOS, Scenario,
+    Summary, run_hostile_seed, run_hostile_seeds, run_logged, run_seed, run_seed_against,
+    run_seeds, run_seeds_against, run_whole,
 };
 use gapless_link::Profile;
 use gapless_udx::{Version, VersionChoice};
@@ -133,6 +133,7 @@ fn print_summary(summary: &Summary, seconds: f64) {
         steps,
         datagrams: (sent, arrived),
         longest_wait: (wait, wait_seed),
+        longest_stall: (stall, stall_seed),
         most_memory: (memory, memory_seed),
     } = summary;
     println!(
@@ -150,6 +151,10 @@ fn print_summary(summary: &Summary, seconds: f64) {
     println!(
         "longest time without progress in the calm: {} ms (seed {wait_seed})",
         wait / MS
+    );
+    println!(
+        "longest stall in the calm: {:.3} probe timeouts of the engine, {STALL_PTOS} are allowed (seed {stall_seed})",
+        *stall as f64 / 1000.0
     );
     println!(
         "most memory held by an engine: {} KiB (seed {memory_seed})",

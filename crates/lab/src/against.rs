@@ -4,7 +4,8 @@ use crate::bounds;
 use crate::choices::Draw;
 use crate::peers::{Abilities, Kind};
 use crate::plan::{Ending, Manners, SECOND, Scenario, Start, StreamPlan, WriteEnd};
-use gapless_link::{Profile, Queue, Share};
+use crate::scenario::CANDIDATE_LIFETIME;
+use gapless_link::{Aqm, Profile, Queue, Share};
 use gapless_udx::{Version, VersionChoice};
 
 impl Scenario {
@@ -16,7 +17,16 @@ impl Scenario {
         let is_lossy = decide(!(seed / 2).is_multiple_of(2)) && can.repairs_losses;
         let is_known = decide(seed.is_multiple_of(3));
         self.other_manners = None;
-        let for_moves = self.patience - bounds::patience(&self.calm, &self.streams, 1);
+        self.routes.clear();
+        for profile in &mut self.faults {
+            profile.spikes.clear();
+            profile.keeps_order = true;
+        }
+        for host in &mut self.hosts {
+            host.manners.freeze = None;
+        }
+        let asks = self.hosts[0].config.connection.keep_alive;
+        let for_moves = CANDIDATE_LIFETIME + asks.map_or(0, |asks| asks.as_nanos() as u64);
         for profile in self.faults.iter_mut().chain(&mut self.calm) {
             fit_path(profile, can, is_lossy);
         }
@@ -49,9 +59,11 @@ impl Scenario {
         let slower = if kind.version() == 2 { 4 } else { 2 };
         let for_moves = if self.moves.is_empty() { 0 } else { for_moves };
         self.patience =
-            bounds::patience(&self.calm, &self.streams, 1) + can.patience * SECOND + for_moves;
+            bounds::patience(&self.calm, &self.streams, 1, 0) + can.patience * SECOND + for_moves;
+        self.rests = self.patience;
+        let manners = self.hosts.each_ref().map(|host| host.manners);
         self.finish_within =
-            self.patience + slower * bounds::transfer(&self.calm, &self.streams, &self.hosts);
+            self.patience + slower * bounds::transfer(&self.calm, &self.streams, &manners);
     }
 
     fn fit_streams(&mut self, can: Abilities, model: usize, is_lossy: bool) {
@@ -82,6 +94,10 @@ fn fit_path(profile: &mut Profile, can: Abilities, is_lossy: bool) {
     if !is_lossy {
         profile.loss = Share::NONE;
         profile.burst = None;
+        profile.within = Share::ALL;
+        profile.stray = Share::NONE;
+        profile.aqm = Aqm::DropTail;
+        profile.cross = None;
         profile.corrupt = Share::NONE;
         profile.truncate = Share::NONE;
         profile.queue = Some(Queue::Bytes(AMPLE_QUEUE));

@@ -1,6 +1,6 @@
 //! How long the calm may take: stated from the path, the applications and the callers' manners, before the run.
 
-use crate::plan::{HostPlan, MS, SECOND, StreamPlan, Time, WritePlan};
+use crate::plan::{MS, Manners, Route, SECOND, StreamPlan, Time, WritePlan};
 use gapless_link::Profile;
 use std::time::Duration;
 
@@ -9,19 +9,44 @@ use std::time::Duration;
 /// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; what
 /// answers the probe tells what was lost, and that is sent again within some round trips. Half a timeout more covers a probe that
 /// a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
-pub(crate) fn patience(calm: &[Profile; 2], streams: &[StreamPlan], timeouts: u64) -> Time {
+///
+/// `lateness` is how much longer a round trip may have been before ([`lateness`]): the estimate remembers it for a while, and what was
+/// late then is still underway.
+pub(crate) fn patience(
+    calm: &[Profile; 2],
+    streams: &[StreamPlan],
+    timeouts: u64,
+    lateness: Time,
+) -> Time {
     let round_trip = round_trip(calm);
-    let timeout = (2 * SECOND).max(6 * round_trip);
-    timeouts * timeout + timeout / 2 + 8 * round_trip + longest_rest(streams)
+    let timeout = (2 * SECOND)
+        .max(6 * round_trip)
+        .max(round_trip + 5 * lateness);
+    timeouts * timeout + timeout / 2 + 8 * round_trip + lateness + longest_rest(streams)
+}
+
+/// How long a round trip may have taken before the calm, where something made it longer than it is then: another route, a spike, a
+/// caller who stood still.
+pub(crate) fn lateness(faults: &[Profile; 2], routes: &[Route], manners: &[Manners]) -> Time {
+    let routes = routes.iter().map(|route| round_trip(&route.paths));
+    let routes = routes
+        .max()
+        .map_or(0, |longest| longest.max(round_trip(faults)));
+    let spikes = faults.iter().map(|profile| {
+        let adds = profile.spikes.iter().map(|spike| nanos(spike.adds));
+        adds.max().unwrap_or(0)
+    });
+    let freezes = manners.iter().filter_map(|it| it.freeze);
+    let freeze = freezes.map(|freeze| freeze.length).max();
+    routes + spikes.sum::<Time>() + freeze.unwrap_or(0)
 }
 
 /// How long all streams may take one after the other, if no window is ever larger than two packets: nobody who repairs losses as
 /// they are told is slower than that.
-pub(crate) fn transfer(calm: &[Profile; 2], streams: &[StreamPlan], hosts: &[HostPlan; 2]) -> Time {
-    let manners = hosts.each_ref().map(|host| host.manners);
+pub(crate) fn transfer(calm: &[Profile; 2], streams: &[StreamPlan], manners: &[Manners]) -> Time {
     let waits: Time = manners
         .iter()
-        .map(|it| it.receive_wait + it.late + it.transmit_wait)
+        .map(|it| it.receive_wait + it.late + it.transmit_wait + it.tick)
         .sum();
     let round_trip = round_trip(calm) + waits + MAX_ACK_DELAY;
     let rate = calm
@@ -44,7 +69,7 @@ pub(crate) fn transfer(calm: &[Profile; 2], streams: &[StreamPlan], hosts: &[Hos
 }
 
 /// With what its queues add when they are full.
-fn round_trip(calm: &[Profile; 2]) -> Time {
+pub(crate) fn round_trip(calm: &[Profile; 2]) -> Time {
     let way = |profile: &Profile| {
         let queue = profile.queue_bytes().zip(profile.rate);
         let waits = queue.map_or(0, |(bytes, rate)| {
@@ -56,7 +81,7 @@ fn round_trip(calm: &[Profile; 2]) -> Time {
 }
 
 /// The longest time for which an application does nothing by intention.
-fn longest_rest(streams: &[StreamPlan]) -> Time {
+pub(crate) fn longest_rest(streams: &[StreamPlan]) -> Time {
     let directions = streams.iter().flat_map(|plan| [plan.there, plan.back]);
     let rests = directions.flat_map(|direction| {
         let pauses = [direction.write.pause, direction.read.pause];

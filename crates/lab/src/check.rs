@@ -66,37 +66,55 @@ impl Check {
         Ok(())
     }
 
-    /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes excepted.
     fn check_in_flight(&mut self, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
         let Some(connection) = host.machine.connection() else {
             return Ok(());
         };
         let stats = connection.stats();
-        let before = std::mem::replace(&mut self.in_flight_before, stats.in_flight);
+        let told = Told {
+            in_flight: stats.in_flight,
+            window: stats.congestion_window,
+            mtu: stats.mtu.into(),
+            timeouts: stats.recovery.ptos,
+        };
+        self.judge_in_flight(told, control_bytes(sent))
+    }
+
+    /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes excepted.
+    fn judge_in_flight(&mut self, told: Told, control: u64) -> Result<(), Fault> {
+        let before = std::mem::replace(&mut self.in_flight_before, told.in_flight);
         // RFC 9002 7.5: probes go whatever the congestion window says. A caller who fetches few datagrams at a time fetches
         // the probes of one wake at the next.
-        let owed = PROBES_PER_TIMEOUT * stats.recovery.ptos;
+        let owed = PROBES_PER_TIMEOUT * told.timeouts;
         let probes = owed - std::mem::replace(&mut self.probes_before, owed);
         self.probes_left = (self.probes_left + probes).min(PROBES_LEFT_AT_MOST);
         // Answers to challenges, resets and probes of the path's size have records too, and go at once. What rides along in the
         // last packet that fits is not asked for. And a window smaller than a packet does not stop an idle sender.
-        let allowed = stats.congestion_window.max(before).max(stats.mtu.into())
-            + control_bytes(sent)
-            + RIDERS;
-        let excess = stats.in_flight.saturating_sub(allowed);
-        let used = excess.div_ceil(u64::from(stats.mtu.max(1)));
+        let allowed = told.window.max(before).max(told.mtu) + control + RIDERS;
+        let excess = told.in_flight.saturating_sub(allowed);
+        let used = excess.div_ceil(told.mtu.max(1));
         if used > self.probes_left {
             return Err((
                 Rule::InFlight,
                 format!(
                     "{} bytes are in flight, {before} were before, the congestion window is {}",
-                    stats.in_flight, stats.congestion_window
+                    told.in_flight, told.window
                 ),
             ));
         }
         self.probes_left -= used;
         Ok(())
     }
+}
+
+/// What an engine says of its sending.
+#[derive(Clone, Copy)]
+struct Told {
+    in_flight: u64,
+    window: u64,
+    mtu: u64,
+    /// Probe timeouts so far.
+    timeouts: u64,
 }
 
 /// Bytes of numbered packets that carry no piece of a stream.
@@ -128,3 +146,42 @@ const RIDERS: u64 = 12 + 5 * 32 + 14;
 const PROBES_PER_TIMEOUT: u64 = 2;
 /// Of two timeouts.
 const PROBES_LEFT_AT_MOST: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::StreamPlan;
+    use gapless_link::Profile;
+
+    /// What is in flight after each wake, with the timeouts by then; the first one that is too much.
+    fn first_wrong(wakes: &[(u64, u64)]) -> Option<usize> {
+        let scenario = Scenario::plain(1, &Profile::default(), vec![StreamPlan::bulk(1, 1)]);
+        let mut check = Check::new(&scenario, 0);
+        wakes.iter().position(|&(in_flight, timeouts)| {
+            let told = Told {
+                in_flight,
+                window: 10_000,
+                mtu: 1_200,
+                timeouts,
+            };
+            check.judge_in_flight(told, 0).is_err()
+        })
+    }
+
+    #[test]
+    fn more_in_flight_than_the_window_is_found() {
+        assert_eq!(first_wrong(&[(9_000, 0), (10_000, 0), (10_100, 0)]), None);
+        assert_eq!(first_wrong(&[(9_000, 0), (11_000, 0)]), Some(1));
+    }
+
+    #[test]
+    fn probes_are_two_for_each_timeout() {
+        assert_eq!(first_wrong(&[(10_000, 0), (12_400, 1)]), None);
+        assert_eq!(first_wrong(&[(10_000, 0), (13_700, 1)]), Some(1));
+        assert_eq!(
+            first_wrong(&[(10_000, 0), (12_400, 1), (13_600, 1)]),
+            Some(2)
+        );
+        assert_eq!(first_wrong(&[(10_000, 0), (12_400, 1), (14_700, 2)]), None);
+    }
+}

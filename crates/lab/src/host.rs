@@ -44,7 +44,7 @@ impl Host {
         Random::for_purpose(scenario.seed, 200 + index as u64).fill(&mut seed);
         Self {
             address,
-            machine: Machine::new(plan.config.clone(), seed, plan.model),
+            machine: Machine::new(plan.config.clone(), seed, plan.model, plan.manners.tick),
             app: App::new(scenario, index),
             manners: plan.manners,
             random: Random::for_purpose(scenario.seed, 300 + index as u64),
@@ -56,7 +56,8 @@ impl Host {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Time> {
-        self.wake_at.filter(|_| !self.vanished)
+        let at = self.wake_at.filter(|_| !self.vanished)?;
+        Some(self.manners.freeze.map_or(at, |freeze| freeze.thaws(at)))
     }
 
     /// Something outside happened: the host looks at `now` at the latest.
@@ -172,11 +173,8 @@ impl Host {
     }
 
     fn serve_timers(&mut self, now: Time) {
-        let instant = Instant::from_nanos(now);
-        let is_due = self
-            .machine
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= instant);
+        let deadline = self.machine.next_deadline();
+        let is_due = deadline.is_some_and(|deadline| deadline.as_nanos() <= now);
         if is_due || self.manners.early.is_some() {
             self.machine.handle_timeout(now);
             if self.manners.twice {
@@ -187,7 +185,7 @@ impl Host {
 
     /// True if the engine has nothing more to send.
     fn transmit(&mut self, now: Time, batches: &mut usize, out: &mut Vec<Departing>) -> bool {
-        let instant = Instant::from_nanos(now);
+        let instant = self.machine.at(now);
         let ours = match &mut self.machine {
             Machine::Ours(ours) => &mut ours.endpoint,
             Machine::Model(model) => {
@@ -234,7 +232,7 @@ impl Host {
         let blocked = self
             .machine
             .connection()
-            .map(|connection| connection.blocked_on(Instant::from_nanos(now)));
+            .map(|connection| connection.blocked_on(self.machine.at(now)));
         if blocked == Some(BlockedOn::Nothing) {
             let detail = "nothing was sent, and nothing is waited for".to_string();
             return Err((Rule::Timers, detail));
@@ -289,3 +287,75 @@ const MAX_COALESCED: usize = 64;
 /// Rounds of receiving, acting and sending at one instant. Each round moves something, at least one batch of datagrams or one
 /// event; nothing that an application of the lab does makes so many of them.
 const MAX_ROUNDS_AT_ONCE: u32 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Freeze, MS, StreamPlan};
+    use gapless_link::Profile;
+
+    fn host(manners: Manners) -> Host {
+        let mut scenario = Scenario::plain(1, &Profile::default(), vec![StreamPlan::bulk(1, 1)]);
+        scenario.hosts[0].manners = manners;
+        Host::new(&scenario, 0, ([192, 0, 2, 1], 4001).into())
+    }
+
+    #[test]
+    fn work_without_an_end_at_one_instant_is_found() {
+        let mut host = host(Manners::GOOD);
+        for _ in 0..MAX_ROUNDS_AT_ONCE {
+            assert!(host.count_round(5).is_ok());
+        }
+        assert_eq!(
+            host.count_round(5).map_err(|(rule, _)| rule),
+            Err(Rule::Timers)
+        );
+        assert!(host.count_round(6).is_ok(), "another instant");
+    }
+
+    #[test]
+    fn a_deadline_that_is_not_in_the_future_is_found() {
+        let mut host = host(Manners::GOOD);
+        let remote = ([192, 0, 2, 2], 4001).into();
+        host.machine.dial(0, remote).expect("it dials");
+        // Nothing was sent, and it is said to have nothing to send.
+        assert_eq!(
+            host.check_drained(0).map_err(|(rule, _)| rule),
+            Err(Rule::Timers)
+        );
+        let mut out = Vec::new();
+        host.transmit(0, &mut usize::MAX.clone(), &mut out);
+        assert!(!out.is_empty() && host.check_drained(0).is_ok());
+        assert!(
+            host.check_drained(100_000 * MS).is_err(),
+            "its probe is overdue"
+        );
+    }
+
+    #[test]
+    fn who_stands_still_wakes_afterwards() {
+        let freeze = Freeze {
+            from: 10,
+            length: 5,
+        };
+        let mut host = host(Manners {
+            freeze: Some(freeze),
+            ..Manners::GOOD
+        });
+        let mut wakes = |at| {
+            host.wake_at = Some(at);
+            host.wake_at()
+        };
+        assert_eq!([9, 10, 14, 15].map(&mut wakes), [9, 15, 15, 15].map(Some));
+    }
+
+    #[test]
+    fn a_clock_in_steps_shows_a_time_no_earlier_than_it_is() {
+        let host = host(Manners {
+            tick: 4,
+            ..Manners::GOOD
+        });
+        let shown = [0, 3, 4, 9].map(|now| host.machine.at(now).as_nanos());
+        assert_eq!(shown, [0, 0, 4, 8]);
+    }
+}

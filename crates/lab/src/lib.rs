@@ -55,8 +55,8 @@ pub use log::{Sink, describe};
 pub use marks::{MarkGroup, MarkTally};
 pub use observe::{Observers, Progress};
 pub use plan::{
-    DirectionPlan, Ending, HostPlan, MS, Manners, Pause, ReadPlan, SECOND, Scenario, Start,
-    StreamPlan, Time, WriteEnd, WritePlan,
+    DirectionPlan, Ending, Freeze, HostPlan, MS, Manners, Pause, ReadPlan, Route, SECOND,
+    STALL_PTOS, Scenario, Start, StreamPlan, Time, WriteEnd, WritePlan,
 };
 pub use report::{Failure, Report, Rule, Violation};
 pub use scenario::memory_bound;

@@ -19,6 +19,30 @@ pub(crate) enum Machine {
 pub(crate) struct Ours {
     pub(crate) endpoint: Box<Endpoint>,
     handle: Option<ConnectionHandle>,
+    clock: Clock,
+}
+
+/// What our engine is told of the time.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    /// Steps in which it goes on; 0: evenly.
+    tick: Time,
+}
+
+impl Clock {
+    pub(crate) fn at(self, now: Time) -> Instant {
+        let since = now.checked_rem(self.tick).unwrap_or(0);
+        Instant::from_nanos(now - since)
+    }
+
+    /// When it will show that time.
+    fn shows(self, time: Instant) -> Instant {
+        let time = time.as_nanos();
+        match self.tick {
+            0 => Instant::from_nanos(time),
+            tick => Instant::from_nanos(time.div_ceil(tick).saturating_mul(tick)),
+        }
+    }
 }
 
 /// A foreign one. It gives no events: who wants to know something has to ask.
@@ -38,11 +62,17 @@ pub(crate) enum StreamKey {
 }
 
 impl Machine {
-    pub(crate) fn new(config: EndpointConfig, seed: [u8; 32], kind: Option<Kind>) -> Self {
+    pub(crate) fn new(
+        config: EndpointConfig,
+        seed: [u8; 32],
+        kind: Option<Kind>,
+        tick: Time,
+    ) -> Self {
         match kind {
             None => Self::Ours(Ours {
                 endpoint: Box::new(Endpoint::new(config, seed)),
                 handle: None,
+                clock: Clock { tick },
             }),
             Some(kind) => Self::Model(Model {
                 kind,
@@ -83,9 +113,20 @@ impl Machine {
         ours.endpoint.connection(ours.handle?)
     }
 
+    /// What the engine is told of this time.
+    pub(crate) fn at(&self, now: Time) -> Instant {
+        match self {
+            Self::Ours(ours) => ours.clock.at(now),
+            Self::Model(_) => Instant::from_nanos(now),
+        }
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self {
-            Self::Ours(ours) => ours.endpoint.next_deadline(),
+            Self::Ours(ours) => {
+                let deadline = ours.endpoint.next_deadline()?;
+                Some(ours.clock.shows(deadline))
+            }
             Self::Model(model) => model.peer.next_deadline(),
         }
     }
@@ -116,7 +157,7 @@ impl Machine {
     }
 
     pub(crate) fn receive(&mut self, now: Time, received: Received<'_>) {
-        let now = Instant::from_nanos(now);
+        let now = self.at(now);
         match self {
             Self::Ours(ours) => ours.endpoint.handle(now, received),
             Self::Model(model) => {
@@ -128,7 +169,7 @@ impl Machine {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
-        let now = Instant::from_nanos(now);
+        let now = self.at(now);
         match self {
             Self::Ours(ours) => ours.endpoint.handle_timeout(now),
             Self::Model(model) => model.peer.handle_timeout(now),
@@ -136,7 +177,7 @@ impl Machine {
     }
 
     pub(crate) fn dial(&mut self, now: Time, remote: SocketAddr) -> Result<(), String> {
-        let now = Instant::from_nanos(now);
+        let now = self.at(now);
         match self {
             Self::Ours(ours) => {
                 let dialed = ours.endpoint.connect(now, remote);
@@ -284,7 +325,7 @@ impl Machine {
     }
 
     pub(crate) fn close(&mut self, now: Time, code: u32) {
-        let now = Instant::from_nanos(now);
+        let now = self.at(now);
         match self {
             Self::Ours(ours) => {
                 if let Some(connection) = ours.call() {
@@ -305,6 +346,7 @@ impl Machine {
         if let Self::Ours(Ours {
             endpoint,
             handle: Some(handle),
+            ..
         }) = self
         {
             endpoint.release(*handle);

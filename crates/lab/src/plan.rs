@@ -10,6 +10,10 @@ pub const MS: u64 = 1_000_000;
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000 * MS;
 
+/// In the calm, nothing may happen for so many of the engines' probe timeouts: one until it asks, one more if the first question is lost in
+/// a queue that is still full, and what the answers take.
+pub const STALL_PTOS: u64 = 3;
+
 /// Nanoseconds of virtual time since the run began.
 pub type Time = u64;
 
@@ -20,6 +24,8 @@ pub struct Scenario {
     pub seed: u64,
     /// The path while it is bad, from the dialer (host 0) to the acceptor (host 1) and back.
     pub faults: [Profile; 2],
+    /// Other routes that the packets take, in the order of time.
+    pub routes: Vec<Route>,
     /// When the calm begins.
     pub calm_from: Time,
     /// The path from then on.
@@ -34,6 +40,11 @@ pub struct Scenario {
     pub ending: Ending,
     /// In the calm, something has to happen at least this often until all is done.
     pub patience: Time,
+    /// How long nothing may happen by intention: an application rests, or a moved host waits for its keep-alive. Beyond that, nothing
+    /// may happen for [`STALL_PTOS`] of the engines' own probe timeouts, or round trips if these are longer.
+    pub rests: Time,
+    /// How long a round trip takes in the calm when the queues are full.
+    pub round_trip: Time,
     /// All streams have to be over this long after the calm began.
     pub finish_within: Time,
     /// The run is repeated with the engines polled in this way, and has to deliver the same bytes.
@@ -44,6 +55,15 @@ pub struct Scenario {
     pub steps_at_most: Option<u64>,
     /// What it was drawn from.
     pub(crate) choices: Choices,
+}
+
+/// From some time on, packets take another way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// When.
+    pub at: Time,
+    /// The path from then on, from the dialer and to it.
+    pub paths: [Profile; 2],
 }
 
 /// One end.
@@ -84,6 +104,19 @@ pub struct Manners {
     pub application_first: bool,
     /// The application tries reads and writes without having been told that they would work.
     pub impatient: bool,
+    /// The clock goes on in steps of this length, and stands still between them: many calls are made at one instant. 0: it goes evenly.
+    pub tick: Time,
+    /// The caller stands still for a while, as on a machine that sleeps, and everything waits for it: then time has leapt.
+    pub freeze: Option<Freeze>,
+}
+
+/// A time in which a caller does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// When it begins.
+    pub from: Time,
+    /// How long it lasts.
+    pub length: Time,
 }
 
 impl Manners {
@@ -100,7 +133,21 @@ impl Manners {
         transmit_wait: 0,
         application_first: false,
         impatient: false,
+        tick: 0,
+        freeze: None,
     };
+}
+
+impl Freeze {
+    /// When the caller goes on that would have acted at `at`.
+    pub(crate) fn thaws(self, at: Time) -> Time {
+        let end = self.from.saturating_add(self.length);
+        if (self.from..end).contains(&at) {
+            end
+        } else {
+            at
+        }
+    }
 }
 
 /// One stream: who opens it, when, and what both directions carry.

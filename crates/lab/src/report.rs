@@ -66,6 +66,8 @@ pub struct Report {
     pub cut_off: bool,
     /// The longest time in the calm in which nothing happened while something was left to do.
     pub longest_wait: Time,
+    /// The same without what was intended ([`crate::Scenario::rests`]), in thousandths of the engines' longest probe timeout meanwhile.
+    pub longest_stall: u64,
     /// Steps of the simulation: wakes of a host.
     pub steps: u64,
     /// What each link did, dialer's first.

@@ -66,12 +66,15 @@ impl Scenario {
             seed,
             // The path never gets better: all has to come through as it is.
             calm: faults.clone(),
-            patience: bounds::patience(&faults, &streams, 4),
+            patience: bounds::patience(&faults, &streams, 4, 0),
+            rests: bounds::longest_rest(&streams),
+            round_trip: bounds::round_trip(&faults),
             finish_within: Time::MAX,
             faults,
             calm_from: 0,
             hosts: [host.clone(), host],
             streams,
+            routes: Vec::new(),
             moves: Vec::new(),
             ending: Ending::Close { host: 0 },
             other_manners: None,
@@ -122,24 +125,32 @@ fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let ending = draw.ending(calm_from);
     let moves = draw.moves(calm_from);
     let seed = draw.below(MOST) << 16 | draw.below(MOST);
-    let (faults, calm) = draw.paths(seed, calm_from);
-    let mut hosts = draw.hosts(&streams);
-    let mut patience = bounds::patience(&calm, &streams, 1);
+    let (faults, routes, calm) = draw.paths(seed, calm_from);
+    let mut hosts = draw.hosts(&streams, calm_from);
+    let other_manners = draw
+        .one_in(POLLED_TWICE)
+        .then(|| [draw.manners(calm_from), draw.manners(calm_from)]);
+    let manners = hosts.iter().map(|host| host.manners);
+    let manners: Vec<Manners> = manners.chain(other_manners.into_iter().flatten()).collect();
+    let lateness = bounds::lateness(&faults, &routes, &manners);
+    let mut patience = bounds::patience(&calm, &streams, 1, lateness);
+    let mut rests = bounds::longest_rest(&streams) + lateness;
     if !moves.is_empty() {
         // Who moved and has nothing to say is found again by his keep-alive; who moved twice, once the address before is given up.
         let asks = draw.between(SECOND, 10 * SECOND);
         hosts[0].config.connection.keep_alive = Some(Duration::from_nanos(asks));
         patience += asks + CANDIDATE_LIFETIME;
+        rests += asks + CANDIDATE_LIFETIME;
     }
-    let other_manners = draw
-        .one_in(POLLED_TWICE)
-        .then(|| [draw.manners(), draw.manners()]);
-    let transfer = bounds::transfer(&calm, &streams, &hosts);
+    let transfer = bounds::transfer(&calm, &streams, &manners);
     Scenario {
         seed,
         patience,
+        rests,
+        round_trip: bounds::round_trip(&calm),
         finish_within: patience + transfer,
         faults,
+        routes,
         calm_from,
         calm,
         hosts,
@@ -201,4 +212,4 @@ pub fn memory_bound(limits: &Limits, streams: usize) -> usize {
 const POLLED_TWICE: u64 = 8;
 const MOST_MOVES: usize = 2;
 /// An engine asks one new address at a time whether the peer is there, for so long (UDX 11).
-const CANDIDATE_LIFETIME: Time = 5 * SECOND;
+pub(crate) const CANDIDATE_LIFETIME: Time = 5 * SECOND;

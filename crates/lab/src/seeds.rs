@@ -26,6 +26,8 @@ pub struct Summary {
     pub datagrams: (u64, u64),
     /// The longest time that a run stood still in its calm, and its seed.
     pub longest_wait: (Time, u64),
+    /// The longest stall in its calm, in thousandths of a probe timeout, and its seed.
+    pub longest_stall: (u64, u64),
     /// Most bytes that an engine held, and the seed.
     pub most_memory: (usize, u64),
 }
@@ -198,8 +200,34 @@ impl Summary {
             self.datagrams.0 += link.offered;
             self.datagrams.1 += link.delivered;
         }
+        self.longest_stall = self.longest_stall.max((report.longest_stall, seed));
         self.longest_wait = self.longest_wait.max((report.longest_wait, seed));
         let memory = report.memory.into_iter().max().unwrap_or(0);
         self.most_memory = self.most_memory.max((memory, seed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::StreamPlan;
+    use gapless_link::Profile;
+
+    #[test]
+    fn other_bytes_under_other_polling_are_found() {
+        let streams = vec![StreamPlan::bulk(100, 200), StreamPlan::bulk(300, 400)];
+        let mut scenario = Scenario::plain(1, &Profile::default(), streams);
+        let report = run(&scenario).expect("all is well");
+        assert!(compare(&scenario, &report, &report).is_ok());
+        let mut other = report.clone();
+        let Some(outcome) = &mut other.outcomes[1][0] else {
+            unreachable!("the stream came");
+        };
+        outcome.read -= 1;
+        let violation = compare(&scenario, &report, &other).expect_err("a byte is missing");
+        assert_eq!((violation.rule, violation.host), (Rule::Polling, Some(1)));
+        // Who gives up in the middle may have got more or less.
+        scenario.streams[0].there.read.stop = Some((10, 1));
+        assert!(compare(&scenario, &report, &other).is_ok());
     }
 }

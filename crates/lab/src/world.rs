@@ -1,5 +1,7 @@
 //! The simulation: virtual time jumps from one happening to the next, and after each wake of a host all rules are checked.
 
+mod progress;
+
 use crate::check::Check;
 use crate::host::{Arrived, Departing, Host};
 use crate::log::{Sink, describe};
@@ -9,7 +11,7 @@ use crate::report::{Report, Rule, Seconds, Violation};
 use crate::trace::{Fate, Trace, What};
 use crate::watch::{Fault, Watch};
 use gapless_link::{Aqm, Link};
-use gapless_udx::{CloseReason, Ecn, Endpoint, Instant};
+use gapless_udx::{CloseReason, Ecn, Endpoint};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Runs a scenario to its end.
@@ -76,6 +78,7 @@ struct World<'a, 'b> {
     watch: Watch,
     watching: Watching<'b>,
     moves_done: usize,
+    routes_done: usize,
     is_calm: bool,
     /// Who closed the connection, and whether that was before the calm.
     closed_by: Option<usize>,
@@ -86,7 +89,12 @@ struct World<'a, 'b> {
     stage: Stage,
     given_up: bool,
     last_progress: (Time, u64),
+    /// Nothing was to be done at the latest step.
+    was_idle: bool,
     longest_wait: Time,
+    /// The longest probe timeout of both engines since the latest progress.
+    longest_pto: Time,
+    longest_stall: u64,
     steps: u64,
     /// Datagrams so far.
     sent: u64,
@@ -131,6 +139,7 @@ impl<'a, 'b> World<'a, 'b> {
             watch: Watch::new(scenario),
             watching,
             moves_done: 0,
+            routes_done: 0,
             is_calm: false,
             closed_by: None,
             ended_in_faults: false,
@@ -139,7 +148,10 @@ impl<'a, 'b> World<'a, 'b> {
             stage: Stage::Streams,
             given_up: false,
             last_progress: (0, 0),
+            was_idle: false,
             longest_wait: 0,
+            longest_pto: 0,
+            longest_stall: 0,
             steps: 0,
             sent: 0,
         }
@@ -205,11 +217,28 @@ impl<'a, 'b> World<'a, 'b> {
             Ending::Abort { at, .. } | Ending::Vanish { at, .. } => Some(at),
             Ending::Close { .. } => None,
         };
+        let route = self.scenario.routes.get(self.routes_done);
+        let route = route.map(|route| route.at);
         let ending = ending.filter(|&at| at > self.now);
-        [calm, moves, ending].into_iter().flatten().min()
+        [calm, moves, route, ending].into_iter().flatten().min()
     }
 
     fn turn_events(&mut self) {
+        let routes = &self.scenario.routes[self.routes_done..];
+        if let Some(route) = routes
+            .iter()
+            .take_while(|route| route.at <= self.now)
+            .last()
+        {
+            // Those of one instant are one change. The calm comes after all of them.
+            self.routes_done += routes.iter().take_while(|it| it.at <= self.now).count();
+            for (link, profile) in self.links.iter_mut().zip(&route.paths) {
+                link.set_profile(profile);
+            }
+            let [there, back] = &route.paths;
+            let line = || format!("another route: {there}; {back}");
+            self.watching.log.line(self.now, line);
+        }
         if !self.is_calm && self.scenario.calm_from <= self.now {
             self.is_calm = true;
             self.last_progress.0 = self.now;
@@ -435,42 +464,6 @@ impl<'a, 'b> World<'a, 'b> {
         Ok(())
     }
 
-    /// The liveness check: in the calm something happens often enough, as long as there is something to do.
-    fn check_progress(&mut self) -> Result<(), Violation> {
-        let progress = self.hosts.iter().map(|host| host.app.progress()).sum();
-        let waited = self.now.saturating_sub(self.last_progress.0);
-        if progress != self.last_progress.1 {
-            self.last_progress = (self.now, progress);
-        }
-        let has_to_go_on = matches!(self.scenario.ending, Ending::Close { .. });
-        if !self.is_calm || !has_to_go_on || self.is_out_of_allowance() {
-            return Ok(());
-        }
-        self.longest_wait = self.longest_wait.max(waited);
-        let took = self.now.saturating_sub(self.scenario.calm_from);
-        if took > self.scenario.finish_within && !self.scenario.is_poisoned() {
-            let detail = format!(
-                "not over {} into the calm{}",
-                Seconds(took),
-                self.describe()
-            );
-            return Err(self.violation(None, (Rule::Progress, detail)));
-        }
-        if waited <= self.scenario.patience {
-            return Ok(());
-        }
-        if self.scenario.is_poisoned() {
-            self.stage = Stage::Done;
-            return Ok(());
-        }
-        let detail = format!(
-            "nothing happened for {}{}",
-            Seconds(waited),
-            self.describe()
-        );
-        Err(self.violation(None, (Rule::Progress, detail)))
-    }
-
     /// V18: a model that dialed has nothing more to say, and its address is not proven: our side may send it nothing, not even a
     /// challenge, until it is idle for too long. That is an end, and is counted.
     fn is_out_of_allowance(&self) -> bool {
@@ -601,7 +594,7 @@ impl<'a, 'b> World<'a, 'b> {
                 host.wake_at().map(|at| Seconds(at).to_string())
             ));
             if let Some(connection) = host.machine.connection() {
-                let blocked = connection.blocked_on(Instant::from_nanos(self.now));
+                let blocked = connection.blocked_on(host.machine.at(self.now));
                 text.push_str(&format!(", blocked on {blocked:?}"));
             }
             text.push_str(&host.app.describe());
@@ -621,6 +614,7 @@ impl<'a, 'b> World<'a, 'b> {
             given_up: self.given_up,
             cut_off: self.stage != Stage::Done,
             longest_wait: self.longest_wait,
+            longest_stall: self.longest_stall,
             steps: self.steps,
             links: self.links.each_ref().map(|link| *link.counters()),
             memory: self.checks.each_ref().map(Check::most_memory),

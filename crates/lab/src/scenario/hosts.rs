@@ -2,19 +2,19 @@
 
 use super::memory_bound;
 use crate::choices::Draw;
-use crate::plan::{HostPlan, MS, Manners, StreamPlan};
+use crate::plan::{Freeze, HostPlan, MS, Manners, SECOND, StreamPlan, Time};
 use gapless_link::Random;
 use gapless_udx::{Algorithm, EndpointConfig, Version, VersionChoice};
 
 impl Draw<'_> {
-    pub(super) fn hosts(&mut self, streams: &[StreamPlan]) -> [HostPlan; 2] {
+    pub(super) fn hosts(&mut self, streams: &[StreamPlan], calm_from: Time) -> [HostPlan; 2] {
         let first_number = self.first_number();
         let mut hosts = [(); 2].map(|()| {
             let mut config = self.config();
             config.connection.first_number = first_number;
             HostPlan {
                 memory_bound: memory_bound(&config.limits, streams.len()),
-                manners: self.manners(),
+                manners: self.manners(calm_from),
                 config,
                 model: None,
             }
@@ -87,7 +87,7 @@ impl Draw<'_> {
         config
     }
 
-    pub(super) fn manners(&mut self) -> Manners {
+    pub(super) fn manners(&mut self, calm_from: Time) -> Manners {
         if !self.chance(2, 3) {
             return Manners::GOOD;
         }
@@ -103,6 +103,12 @@ impl Draw<'_> {
             transmit_wait: self.wait(5 * MS),
             application_first: self.one_in(3),
             impatient: self.one_in(4),
+            // Clocks of kernels go on by one or four milliseconds, that of Windows by 15.6.
+            tick: self.pick(&[0, 0, 0, 0, MS, 4 * MS, 15_625 * 1_000]),
+            freeze: self.one_in(10).then(|| Freeze {
+                from: self.between(0, calm_from),
+                length: self.scaled(20 * MS, 4 * SECOND),
+            }),
         }
     }
 

@@ -1,0 +1,83 @@
+//! The liveness check: whether the calm is used.
+
+use super::{Stage, World};
+use crate::plan::{Ending, STALL_PTOS, Start, Time};
+use crate::report::{Rule, Seconds, Violation};
+
+impl World<'_, '_> {
+    /// The liveness check: in the calm something happens often enough, as long as there is something to do.
+    pub(super) fn check_progress(&mut self) -> Result<(), Violation> {
+        let progress = self.hosts.iter().map(|host| host.app.progress()).sum();
+        let is_idle = !self.has_something_to_do();
+        let waited = if std::mem::replace(&mut self.was_idle, is_idle) {
+            0
+        } else {
+            self.now.saturating_sub(self.last_progress.0)
+        };
+        let goes_on = progress != self.last_progress.1;
+        if goes_on || is_idle {
+            self.last_progress = (self.now, progress);
+        }
+        let has_to_go_on = matches!(self.scenario.ending, Ending::Close { .. });
+        if !self.is_calm || !has_to_go_on || self.is_out_of_allowance() {
+            return Ok(());
+        }
+        self.longest_wait = self.longest_wait.max(waited);
+        self.measure_stall(waited, goes_on);
+        let took = self.now.saturating_sub(self.scenario.calm_from);
+        if took > self.scenario.finish_within && !self.scenario.is_poisoned() {
+            let detail = format!(
+                "not over {} into the calm{}",
+                Seconds(took),
+                self.describe()
+            );
+            return Err(self.violation(None, (Rule::Progress, detail)));
+        }
+        let has_model = self.hosts.iter().any(|host| host.machine.kind().is_some());
+        let stalls = !has_model && self.longest_stall > STALL_PTOS * 1_000;
+        if waited <= self.scenario.patience && !stalls {
+            return Ok(());
+        }
+        if self.scenario.is_poisoned() {
+            self.stage = Stage::Done;
+            return Ok(());
+        }
+        let detail = format!(
+            "nothing happened for {}, the longest probe timeout was {}{}",
+            Seconds(waited),
+            Seconds(self.longest_pto),
+            self.describe()
+        );
+        Err(self.violation(None, (Rule::Progress, detail)))
+    }
+
+    /// Whether a stream is underway: who waits for the time of the next one waits by intention.
+    fn has_something_to_do(&self) -> bool {
+        let mut plans = self.scenario.streams.iter().zip(&self.over);
+        plans.any(|(plan, &over)| {
+            let is_due = match plan.start {
+                Start::At(at) => at <= self.now,
+                Start::After(before) => self.over[before],
+            };
+            is_due && !over
+        })
+    }
+
+    fn measure_stall(&mut self, waited: Time, goes_on: bool) {
+        let ptos = self.hosts.iter().filter_map(|host| {
+            let connection = host.machine.connection()?;
+            u64::try_from(connection.stats().pto.as_nanos()).ok()
+        });
+        let pto = ptos.max().unwrap_or(0);
+        self.longest_pto = self.longest_pto.max(pto);
+        let unintended = waited.saturating_sub(self.scenario.rests);
+        let measure = self.longest_pto.max(self.scenario.round_trip).max(1);
+        let stall = unintended.saturating_mul(1_000) / measure;
+        if unintended > 0 && !self.scenario.is_poisoned() {
+            self.longest_stall = self.longest_stall.max(stall);
+        }
+        if goes_on {
+            self.longest_pto = pto;
+        }
+    }
+}
