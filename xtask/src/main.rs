@@ -11,6 +11,7 @@ mod lab;
 mod no_panic;
 mod program;
 mod workspace;
+mod worlds;
 
 #[derive(Parser)]
 #[command(
@@ -37,6 +38,8 @@ enum Chore {
     Lab(lab::Options),
     /// Prove on the linked release code that the engines contain no panic path
     NoPanic(no_panic::Options),
+    /// Search small worlds whole: every order of loss, duplication and reordering
+    Worlds(worlds::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +60,6 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Interop(options) => program::run("gapless-interop", &options),
         Chore::Lab(options) => lab::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),
+        Chore::Worlds(options) => worlds::run(&options),
     }
 }

@@ -38,6 +38,7 @@ impl RateSample {
 }
 
 /// The connection's state at the sending of a packet (section 3.1.2 of the draft).
+#[cfg_attr(test, derive(Hash))]
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) delivered: u64,

@@ -14,6 +14,7 @@ const FIRST_CAPACITY: usize = 8;
 /// Elements at the consecutive positions `first..next`, in a power of two of slots.
 ///
 /// Not `VecDeque`: its growing, indexing and draining keep panic paths in the optimised program.
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Ring<T> {
     slots: Vec<Option<T>>,

@@ -31,6 +31,7 @@ pub(crate) struct Delivered<'a> {
 pub(crate) struct NeverSent;
 
 /// Under `Reuse`: which numbers a record has.
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 pub(super) struct Span {
     pub(super) start: u64,

@@ -28,6 +28,7 @@ impl RecordId {
 
 const NIL: u32 = u32::MAX;
 
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Record<R> {
     pub(crate) what: R,
@@ -46,6 +47,7 @@ pub(crate) struct Record<R> {
     pub(crate) resent: bool,
 }
 
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 struct Slot<R> {
     generation: u32,
@@ -54,6 +56,7 @@ struct Slot<R> {
 }
 
 /// Reliable records stand in the order of age; those to be sent again also in the queue.
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Records<R> {
     slots: Vec<Slot<R>>,

@@ -10,6 +10,7 @@ use crate::time::Instant;
 use super::RecordId;
 use super::runs::{Closable, close_range};
 
+#[cfg_attr(test, derive(Hash))]
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum State {
     InFlight,
@@ -23,6 +24,7 @@ pub(crate) enum State {
     },
 }
 
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Transmission {
     pub(crate) sent_at: Instant,
@@ -94,6 +96,7 @@ impl Closable for Transmission {
 }
 
 /// What is in flight.
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 struct Flight {
     bytes: u64,
@@ -123,6 +126,7 @@ impl Flight {
     }
 }
 
+#[cfg_attr(test, derive(Clone, Hash))]
 #[derive(Debug)]
 pub(crate) struct Transmissions {
     ring: Ring<Transmission>,

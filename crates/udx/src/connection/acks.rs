@@ -19,6 +19,7 @@ const LEAST_THRESHOLD: u32 = 2;
 const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
 
 /// The receive side's book of numbers.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct Acks {
     received: RangeSet<REMEMBERED_RANGES>,

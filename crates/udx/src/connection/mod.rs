@@ -13,6 +13,9 @@ mod timers;
 mod v2;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;

@@ -87,6 +87,7 @@ enum State {
 ///
 /// Memory: at most [`memory_bound`](Self::memory_bound) of the window, whatever arrives. A stream that
 /// has handed out what it received holds none.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct RecvHalf {
     buffer: RecvBuffer,

@@ -64,6 +64,24 @@ pub(crate) struct RecvBuffer {
     runs: Option<Box<RangeSet<RUNS>>>,
 }
 
+/// For the search of small worlds. A block keeps its memory, also where it holds nothing.
+#[cfg(test)]
+impl Clone for RecvBuffer {
+    fn clone(&self) -> Self {
+        let with_memory = |block: &BytesMut| {
+            let mut copy = BytesMut::with_capacity(block.capacity());
+            copy.extend_from_slice(block);
+            copy
+        };
+        Self {
+            blocks: self.blocks.iter().map(with_memory).collect(),
+            spare: self.spare.as_ref().map(with_memory),
+            runs: self.runs.clone(),
+            ..*self
+        }
+    }
+}
+
 /// The most bytes of memory that a buffer takes, handed out blocks aside, when nothing more than `span`
 /// bytes beyond the consumed ones is ever inserted: the blocks (`span` and at most one more), 8 KiB for
 /// the runs and the index of blocks, which is at most 1/256 of that.

@@ -148,6 +148,7 @@ enum GivenUp {
 ///
 /// The first transmission of each byte is taken from [`next`](Self::next); what is lost is sent again by its
 /// [`Piece`], which is always still in the buffer while it is unacknowledged.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct SendHalf {
     buffer: SendBuffer,
@@ -510,7 +511,11 @@ impl SendHalf {
     /// Whether all bytes, the FIN and the SYN are acknowledged. The SYN too where a FIN may overtake it: a record must not
     /// outlive its stream, and of a stream without bytes the peer knows nothing before the SYN comes.
     pub(crate) fn is_acknowledged(&self) -> bool {
-        self.fin == Fin::Acked && self.syn == Syn::Known && self.buffer.is_empty()
+        // What was given up is not in the buffer either.
+        self.given_up.is_none()
+            && self.fin == Fin::Acked
+            && self.syn == Syn::Known
+            && self.buffer.is_empty()
     }
 
     /// Whether nothing is left to send or to wait for.

@@ -21,6 +21,7 @@ const STAGE: usize = 16_384;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OutOfMemory;
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 struct Chunk {
     start: u64,
@@ -39,6 +40,7 @@ impl Chunk {
 /// together. So at most every other chunk is small, and the bookkeeping is bounded: less than 200 bytes
 /// for each KiB that is held. (A `Bytes` also keeps alive the allocation that it is a part of; that is
 /// the writer's affair.)
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(crate) struct SendBuffer {
     /// The first byte that is not acknowledged, or `end`.

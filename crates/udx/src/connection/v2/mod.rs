@@ -22,6 +22,9 @@ mod receive;
 mod send;
 pub(crate) mod sequencer;
 
+#[cfg(test)]
+mod tests;
+
 use gapless_recovery::Instant;
 use gapless_seq::RangeSet;
 

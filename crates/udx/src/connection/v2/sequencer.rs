@@ -37,6 +37,7 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 
 /// What is received, what waits, and what is waited for.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct Sequencer {
     /// The number whose turn it is.
@@ -52,6 +53,7 @@ pub(crate) struct Sequencer {
 }
 
 /// The STREAM frames of a packet that waits.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) header: Header,

@@ -8,6 +8,8 @@
     clippy::unwrap_used
 )]
 
+mod exhaustive_recv;
+mod exhaustive_send;
 mod pair;
 mod recv;
 mod recv_buffer;

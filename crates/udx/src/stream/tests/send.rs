@@ -473,3 +473,20 @@ fn a_syn_that_opens_the_connection_outlives_its_stream() {
     accepted.answer_syn();
     assert_eq!(send(&mut accepted, 0), piece(0, 0, "S"));
 }
+
+/// Found by the search of small worlds: the FIN was acknowledged before a byte, and then the stream was given up.
+#[test]
+fn a_stream_that_was_given_up_is_not_acknowledged_though_its_end_is() {
+    for discipline in [Discipline::Free, Discipline::Ordered] {
+        let mut half = SendHalf::starting_at(0, false, discipline);
+        write(&mut half, 2).unwrap();
+        half.finish().unwrap();
+        send(&mut half, 1).unwrap();
+        let end = send(&mut half, 1).unwrap();
+        assert!(end.fin);
+        half.on_acked(&end);
+        assert!(half.reset(7));
+        assert!(!half.is_acknowledged(), "{discipline:?}: a byte never was");
+        assert_eq!(half.state(), SendState::Reset(7));
+    }
+}

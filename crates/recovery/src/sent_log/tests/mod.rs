@@ -1,0 +1,3 @@
+//! Tests of the sent log as a whole.
+
+mod exhaustive;

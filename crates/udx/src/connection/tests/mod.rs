@@ -1,0 +1,3 @@
+//! Parts of a connection in small worlds.
+
+mod exhaustive_acks;

@@ -1,0 +1,337 @@
+//! The order of version 2 in every order of arrival: packets lost, late and twice, numbers that only a ping had, streams without room,
+//! and the end of patience.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use gapless_recovery::Instant;
+use gapless_seq::Wire32;
+use gapless_worlds::{Found, World, search};
+
+use super::super::sequencer::{Place, Sequencer, Waited, Waiting};
+use crate::wire::{ConnectionId, Header, Ordered};
+
+/// The first number of the world: zero, and just below the wraps of 16, 31 and 32 bits.
+const STARTS: [u64; 4] = [0, (1 << 16) - 2, (1 << 31) - 2, (1 << 32) - 2];
+
+/// As often as each packet arrives at most.
+const COPIES: u8 = 2;
+
+/// What a stream takes before it is read.
+const ROOM: usize = 2;
+
+/// What packets that wait may hold: three of them, each of one byte.
+const WAITING: usize = 3 * 196;
+
+/// UDX2 H6, H17: as long as a number that only a ping had holds the others up, and as any other does.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(150)];
+
+/// A sequencer below a stream of one byte for each packet.
+#[derive(Clone, Debug)]
+struct OrderWorld {
+    order: Sequencer,
+    first: u64,
+    /// Numbers that no packet with data has: a ping took them.
+    burnt: Vec<bool>,
+    came: Vec<u8>,
+    noted: Vec<bool>,
+    /// Acknowledged: the sender forgets it.
+    stored: Vec<bool>,
+    /// What the stream was given, in this order.
+    given: Vec<u8>,
+    unread: usize,
+    skipped: BTreeSet<u8>,
+    now: Instant,
+    patience: u8,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    Data(u8),
+    /// A control packet with this number.
+    Control(u8),
+    Read,
+    Wait(usize),
+}
+
+impl OrderWorld {
+    fn new(first: u64, burnt: &[bool]) -> Self {
+        Self {
+            order: Sequencer::new(first),
+            first,
+            burnt: burnt.to_vec(),
+            came: vec![0; burnt.len()],
+            noted: vec![false; burnt.len()],
+            stored: vec![false; burnt.len()],
+            given: Vec::new(),
+            unread: 0,
+            skipped: BTreeSet::new(),
+            now: Instant::ZERO,
+            patience: 2,
+            ended: false,
+        }
+    }
+
+    /// The number that the wire's low bits stand for.
+    fn number(&self, place: u8) -> Result<u64, String> {
+        let number = self.first + u64::from(place);
+        let expanded = Wire32::truncate(number).expand(self.order.expected());
+        expect(expanded, number, "expanded")?;
+        Ok(number)
+    }
+
+    /// As a connection does (`receive.rs`), with a stream that may be full.
+    fn data(&mut self, place: u8) -> Result<(), String> {
+        let number = self.number(place)?;
+        let index = usize::from(place);
+        self.came[index] = self.came[index].saturating_add(1);
+        let content = [place];
+        let frame = Ordered {
+            fin: false,
+            syn: false,
+            data: &content,
+        };
+        match self.order.place(number) {
+            Place::Next => {
+                if self.unread < ROOM {
+                    self.give(place);
+                    self.stored[index] = true;
+                    self.order.advance();
+                    self.take_waiting();
+                }
+            }
+            Place::Ahead => {
+                let frames = [frame].into_iter();
+                if self
+                    .order
+                    .keep(self.now, number, &header(), frames, WAITING)
+                {
+                    self.stored[index] = true;
+                }
+            }
+            Place::Old => expect(self.stored[index], true, "acknowledged, but not stored")?,
+            Place::GivenUp => {
+                expect(self.skipped.contains(&place), true, "never given up")?;
+                self.ended = true;
+            }
+            Place::Beyond => return Err("beyond".into()),
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, place: u8) {
+        self.given.push(place);
+        self.unread += 1;
+    }
+
+    fn take_waiting(&mut self) {
+        while let Some(next) = self.order.take_next() {
+            let place = next.frames().next().map(|frame| frame.data[0]);
+            match place {
+                Some(place) if self.unread < ROOM => {
+                    self.give(place);
+                    self.order.advance();
+                }
+                _ => {
+                    let left = next.frames().as_bytes();
+                    let rest = Waiting::rest(&next.header, next.arrived(), left);
+                    self.order.put_back(rest);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, patience: Duration) -> Result<(), String> {
+        self.now = self.now.saturating_add(patience);
+        for _ in 0..=self.burnt.len() {
+            let before = self.order.expected();
+            match self.order.on_timeout(self.now) {
+                Waited::Nothing => return Ok(()),
+                Waited::Skipped => {
+                    for number in before..self.order.expected() {
+                        let place = (number - self.first) as u8;
+                        expect(
+                            self.noted[usize::from(place)],
+                            true,
+                            "no control packet had it",
+                        )?;
+                        expect(self.stored[usize::from(place)], false, "it was stored")?;
+                        self.skipped.insert(place);
+                    }
+                    self.take_waiting();
+                }
+                Waited::InVain => {
+                    let seconds = self.now.saturating_duration_since(Instant::ZERO);
+                    expect(seconds >= PATIENCE[1], true, "too impatient")?;
+                    self.ended = true;
+                    return Ok(());
+                }
+            }
+        }
+        Err("no end of skipping (R9)".into())
+    }
+
+    fn compare(&self) -> Result<(), String> {
+        expect(
+            self.given.is_sorted_by(|a, b| a < b),
+            true,
+            "in order and once",
+        )?;
+        // Nothing is passed over but what was given up.
+        let passed: BTreeSet<u8> = (0..)
+            .take((self.order.expected() - self.first) as usize)
+            .collect();
+        let known: BTreeSet<u8> = self
+            .given
+            .iter()
+            .copied()
+            .chain(self.skipped.iter().copied())
+            .collect();
+        expect(passed, known, "given and given up")?;
+        let stored = self.stored.iter().filter(|stored| **stored).count();
+        let waits = stored - self.given.len();
+        expect(self.order.bytes(), waits * 196, "bytes that wait")?;
+        let hole = waits > 0 && !self.order.has_next();
+        expect(self.order.deadline().is_some(), hole, "patience has an end")
+    }
+}
+
+impl World for OrderWorld {
+    type Action = Action;
+
+    fn actions(&self) -> Vec<Action> {
+        if self.ended {
+            return Vec::new();
+        }
+        let mut actions = Vec::new();
+        for (place, burnt) in (0..).zip(&self.burnt) {
+            let index = usize::from(place);
+            if !burnt && self.came[index] < COPIES {
+                actions.push(Action::Data(place));
+            }
+            if !self.noted[index] {
+                actions.push(Action::Control(place));
+            }
+        }
+        if self.unread > 0 {
+            actions.push(Action::Read);
+        }
+        if self.patience > 0 {
+            actions.extend([0, 1].map(Action::Wait));
+        }
+        actions
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Data(place) => self.data(place)?,
+            Action::Control(place) => {
+                let number = self.number(place)?;
+                self.order.note_control(number);
+                self.noted[usize::from(place)] = true;
+            }
+            Action::Read => {
+                self.unread = 0;
+                self.take_waiting();
+            }
+            Action::Wait(which) => {
+                self.patience -= 1;
+                self.wait(PATIENCE[which])?;
+            }
+        }
+        self.compare()
+    }
+
+    /// The sender repeats what is not acknowledged, the application reads: all is given, or it ends in an error for a reason.
+    fn calm(&self) -> Result<(), String> {
+        let mut world = self.clone();
+        for _ in 0..4 * world.burnt.len() {
+            if world.ended {
+                break;
+            }
+            world.unread = 0;
+            world.take_waiting();
+            for place in 0..world.burnt.len() as u8 {
+                if !world.burnt[usize::from(place)] && !world.stored[usize::from(place)] {
+                    world.data(place)?;
+                }
+            }
+            world.compare()?;
+        }
+        // What is burnt holds up what follows: three seconds, or for ever if its packet was lost.
+        while !world.ended && world.order.deadline().is_some() {
+            let before = world.order.expected();
+            world.wait(PATIENCE[0])?;
+            world.unread = 0;
+            world.take_waiting();
+            if world.order.expected() == before && !world.ended {
+                world.wait(PATIENCE[1])?;
+            }
+        }
+        let burns = world.burnt.contains(&true);
+        let lied = world
+            .skipped
+            .iter()
+            .any(|place| !world.burnt[usize::from(*place)]);
+        if world.ended {
+            let waited = self.now >= Instant::ZERO.saturating_add(PATIENCE[1]);
+            return expect(
+                burns || lied || waited || self.ended,
+                true,
+                "an end without a reason",
+            );
+        }
+        let data = world.burnt.iter().filter(|burnt| !**burnt).count();
+        let given = world.given.len();
+        // The last numbers may be burnt: nothing waits behind them.
+        expect(given, data, "given in the end")
+    }
+}
+
+fn header() -> Header {
+    Header {
+        version: 2,
+        destination: ConnectionId::EMPTY,
+        source: ConnectionId::EMPTY,
+        number: 0.into(),
+        destination_stream: 2,
+        source_stream: 1,
+    }
+}
+
+fn expect<T: PartialEq + core::fmt::Debug>(is: T, should: T, what: &str) -> Result<(), String> {
+    if is == should {
+        Ok(())
+    } else {
+        Err(format!("{what}: {is:?} instead of {should:?}"))
+    }
+}
+
+/// Every set of burnt numbers.
+fn explore(starts: &[u64], packets: usize) -> Found {
+    let worlds = starts.iter().flat_map(|first| {
+        (0..1_u32 << packets).map(move |set| {
+            let burnt: Vec<bool> = (0..packets).map(|place| set & (1 << place) != 0).collect();
+            OrderWorld::new(*first, &burnt)
+        })
+    });
+    search("order of packets, version 2", packets, worlds)
+}
+
+#[test]
+fn packets_in_any_order_are_given_in_theirs() {
+    explore(&STARTS[3..], 3).at_least(10_000);
+}
+
+#[test]
+#[ignore = "larger: cargo xtask worlds"]
+fn full_packets_in_any_order_are_given_in_theirs() {
+    explore(&STARTS, 4).at_least(1);
+    explore(&STARTS[3..], 5).at_least(1);
+}

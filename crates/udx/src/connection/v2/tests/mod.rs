@@ -1,0 +1,3 @@
+//! The order of packets in small worlds.
+
+mod exhaustive_order;
