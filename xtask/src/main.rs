@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod check;
+mod fuzz;
 mod lab;
 mod no_panic;
 mod program;
@@ -32,6 +33,8 @@ enum Chore {
     Check(check::Options),
     /// Compare transports and congestion controllers over modelled paths, in virtual time
     Compare(program::Arguments),
+    /// Fuzz the decoders and the engines with libFuzzer
+    Fuzz(fuzz::Options),
     /// Run Gapless against other implementations, over real sockets and a bad path
     Interop(program::Arguments),
     /// Run engines against each other in virtual time, over seeds of random impairment
@@ -57,6 +60,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Bench(options) => program::run("gapless-bench", &options),
         Chore::Check(options) => check::run(&options),
         Chore::Compare(options) => program::run("gapless-compare", &options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Interop(options) => program::run("gapless-interop", &options),
         Chore::Lab(options) => lab::run(&options),
         Chore::NoPanic(options) => no_panic::run(&options),

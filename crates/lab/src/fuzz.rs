@@ -1,6 +1,16 @@
 //! Bytes to runs: what a fuzzer, a seeded mutation, or a file of a regression is turned into.
 //!
-//! All functions take any bytes and panic if something is wrong; nothing else is a finding.
+//! Each target takes any bytes and panics if something is wrong; nothing else is a finding. A program for libFuzzer in `fuzz/` is one
+//! call of one of them, and its corpus is replayed by `cargo test`.
+
+mod acks;
+mod models;
+mod numbers;
+mod profile;
+mod recovery;
+mod script;
+
+use script::Script;
 
 use crate::plan::Scenario;
 use crate::seeds::run_whole;
@@ -11,6 +21,32 @@ use gapless_udx::{
     ConnectionHandle, Endpoint, EndpointConfig, Instant, Limits, Received, VersionChoice,
 };
 use std::net::SocketAddr;
+
+/// A target's name and function. Each has a program in `fuzz/fuzz_targets` and a corpus in `fuzz/corpus`.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All that need nothing but the engines and the lab.
+pub const TARGETS: [Target; 9] = [
+    ("acks", acks::acks),
+    ("decoders", decoders),
+    ("endpoint", endpoint),
+    ("models", models::models),
+    ("profile", profile::profile),
+    ("ranges", numbers::ranges),
+    ("recovery", recovery::recovery),
+    ("whole_run", whole_run),
+    ("wire", numbers::wire),
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+/// If the bytes are a finding, or there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|(target, _)| *target == name);
+    let (_, target) = target.expect("a target by name");
+    target(data);
+}
 
 /// Gives the bytes to every decoder. What is understood has to be written again as it was read.
 ///
@@ -75,29 +111,6 @@ pub fn whole_run(data: &[u8]) {
     scenario.steps_at_most = Some(MOST_STEPS);
     if let Err(violation) = run_whole(|| scenario) {
         panic!("{violation}");
-    }
-}
-
-/// Reads numbers off the front.
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn pick(&mut self, count: usize) -> usize {
-        usize::from(self.byte().unwrap_or(0)) % count.max(1)
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        // Mostly short: a packet has to fit into what a fuzzer likes to make.
-        let len = usize::from(self.byte().unwrap_or(0)).min(self.0.len());
-        let (bytes, rest) = self.0.split_at(len);
-        self.0 = rest;
-        bytes
     }
 }
 

@@ -1,12 +1,16 @@
-//! The fuzz targets without a fuzzer: seeded mutations of packets that mean something. The program in `fuzz/` drives the same
-//! functions with coverage, where a nightly compiler is at hand.
+//! The fuzz targets without a fuzzer: the corpus that one has left behind, and seeded mutations of packets that mean something. The
+//! programs in `fuzz/` drive the same functions with coverage.
 
 use gapless_lab::fuzz;
 use gapless_link::Random;
+use std::panic::catch_unwind;
+use std::path::Path;
+
 use gapless_udx::wire::{ConnectionId, Encoder, Frame, Header, Ordered, Stream, Version};
 
 const DECODED: u64 = 200_000;
 const DRIVEN: u64 = 20_000;
+const RANDOM: u64 = 2_000;
 
 /// Packets of both versions with every frame, to be mutated.
 fn models() -> Vec<Vec<u8>> {
@@ -126,4 +130,44 @@ fn mutated_scripts_do_no_harm_to_an_endpoint() {
         let run = std::panic::catch_unwind(|| fuzz::endpoint(&script));
         assert!(run.is_ok(), "seed {seed}: {script:02x?}");
     }
+}
+
+/// Whatever a fuzzer has found worth keeping, and every finding that was mended.
+#[test]
+fn the_corpus_does_no_harm() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    for (name, target) in fuzz::TARGETS {
+        let files = std::fs::read_dir(corpus.join(name));
+        let files = files.unwrap_or_else(|error| panic!("{name} has no corpus: {error}"));
+        let mut replayed = 0;
+        for file in files {
+            let file = file.expect("a corpus can be listed").path();
+            let data = std::fs::read(&file).expect("a corpus can be read");
+            let run = catch_unwind(|| target(&data));
+            assert!(run.is_ok(), "{}", file.display());
+            replayed += 1;
+        }
+        assert!(replayed > 0, "the corpus of {name} is empty");
+    }
+}
+
+#[test]
+fn random_bytes_do_no_harm_to_any_target() {
+    for (name, target) in fuzz::TARGETS {
+        // Whole runs take their time, and have seeds of their own elsewhere.
+        let seeds = if name == "whole_run" { 30 } else { RANDOM };
+        for seed in 0..seeds {
+            let mut random = Random::new(seed);
+            let len = random.below(120);
+            let data: Vec<u8> = (0..len).map(|_| random.bits() as u8).collect();
+            let run = catch_unwind(|| target(&data));
+            assert!(run.is_ok(), "{name}, seed {seed}: {data:02x?}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a target by name")]
+fn a_target_that_is_not_there_is_no_success() {
+    fuzz::run("decoder", &[]);
 }
