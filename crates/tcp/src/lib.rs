@@ -1,7 +1,8 @@
 //! TCP as an engine without I/O, for kernels, TUN and VPN programs.
 //!
-//! So far this crate holds the wire format and one [`Connection`]; listener and stack are to come. Comments name sections of RFCs; R are
-//! the rules of this project, and letters with numbers (A8, C15) entries of its list of ways in which TCP stacks have failed.
+//! A [`Stack`] takes IP packets and the time, and gives IP packets and one deadline; a [`Connection`] is one of its connections, usable alone by who
+//! has segments already. Comments name sections of RFCs; R are the rules of this project, and letters with numbers (A8, C15) entries of its
+//! list of ways in which TCP stacks have failed.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -21,8 +22,10 @@ extern crate alloc;
 mod buffer;
 mod connection;
 mod num;
+mod place;
 mod receive;
 mod send;
+mod stack;
 pub mod wire;
 
 pub use connection::{
@@ -30,6 +33,9 @@ pub use connection::{
     WriteError,
 };
 pub use gapless_recovery::{Algorithm, Instant};
+pub use stack::{
+    Checksums, ConnectError, Id, ListenError, ListenerId, Stack, StackConfig, Stats, Tuple,
+};
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

@@ -1,8 +1,9 @@
 //! The public functions of `gapless_tcp::Connection`.
 
 use core::hint::black_box;
+use core::net::SocketAddr;
 use gapless_tcp::wire::{Header, Segment, Verify};
-use gapless_tcp::{Addresses, Config, Connection, Instant, Opening, State};
+use gapless_tcp::{Addresses, Config, Connection, Id, Instant, Opening, Stack, StackConfig, State};
 
 #[unsafe(no_mangle)]
 fn tcp_open(
@@ -63,4 +64,47 @@ fn tcp_questions(connection: &Connection, state: State, now: Instant) -> u64 {
     ));
     black_box(connection.unacknowledged());
     connection.readable()
+}
+
+#[unsafe(no_mangle)]
+fn tcp_stack_packets(stack: &mut Stack, now: Instant, packet: &[u8], room: &mut [u8]) -> usize {
+    stack.handle(now, packet);
+    stack.on_timeout(now);
+    black_box((stack.next_deadline(), stack.stats()));
+    black_box((stack.connections(), stack.memory()));
+    stack.poll_transmit(now, room).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+fn tcp_stack_open(
+    config: &StackConfig,
+    seed: [u64; 2],
+    now: Instant,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> Stack {
+    let mut stack = Stack::new(config.clone(), seed);
+    let _ = black_box(stack.add_address(local.ip()));
+    let listener = stack.listen(Some(local.ip()), Some(local.port()), 5, true);
+    let _ = black_box(stack.connect(now, Some(local), remote));
+    if let Ok(listener) = listener {
+        stack.unlisten(now, listener);
+    }
+    stack.remove_address(now, local.ip());
+    stack
+}
+
+#[unsafe(no_mangle)]
+fn tcp_stack_calls(stack: &mut Stack, now: Instant, id: Id, octets: &mut [u8], call: u8) -> usize {
+    match call {
+        0 => stack.shutdown(now, id),
+        1 => stack.release(now, id),
+        2 => stack.abort(now, id),
+        3 => stack.answer(now, id),
+        _ => {}
+    }
+    black_box((stack.accept(), stack.poll_changed()));
+    black_box(stack.connection(id).is_some());
+    let written = stack.write(id, octets).unwrap_or(0);
+    written.max(stack.read(id, octets).unwrap_or(0))
 }

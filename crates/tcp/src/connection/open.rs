@@ -103,6 +103,23 @@ impl Connection {
         }
     }
 
+    /// Our SYN left before there was a connection: a cookie brought it back (RFC 4987 3.6).
+    pub(crate) fn syn_was_sent(&mut self, now: Instant) {
+        let _ = self.send_syn(now);
+    }
+
+    /// Whether this number of ours is in flight: a stranger who forges an ICMP error does not know (RFC 5927 4.1).
+    pub(crate) fn has_in_flight(&self, sequence: Wire32) -> bool {
+        let sequence = sequence.expand(self.out.una);
+        self.out.una <= sequence && sequence < self.out.max
+    }
+
+    /// A router says how large a segment may be (RFC 1191, RFC 8201): never less than what every path carries, and never more than before.
+    pub(crate) fn on_too_big(&mut self, segment: u32) {
+        let segment = u16::try_from(segment).unwrap_or(u16::MAX).max(LEAST_PATH);
+        self.out.path = self.out.path.min(segment);
+    }
+
     /// The options that we offer, or of those offered take: the same place for both roles (C19, C20).
     pub(super) fn syn_options(&self, now: Instant) -> Options {
         let answers = self.state != State::SynSent;
@@ -165,6 +182,9 @@ impl Connection {
         self.out.updated_by = (first, self.out.una);
     }
 }
+
+/// RFC 1191 section 3 knows no MTU below 68, and some routers said 0; RFC 5927 7.2 asks for a floor. The default MTU of IPv4 less two headers.
+const LEAST_PATH: u16 = 556;
 
 /// Octets of a header without options.
 const LEAST_HEADER: u16 = 20;

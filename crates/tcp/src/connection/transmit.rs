@@ -140,7 +140,7 @@ impl Connection {
         }
     }
 
-    fn send_syn(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
+    pub(super) fn send_syn(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
         let first = self.out.first;
         let record = Record {
             start: first,

@@ -1,8 +1,8 @@
 //! What arrived behind a hole, and how it is told (RFC 2018, RFC 2883).
 
 use super::Refused;
+use crate::place::Place;
 use crate::wire::{MAX_SACK_BLOCKS, SackBlock, SackBlocks};
-use alloc::vec::Vec;
 use core::ops::Range;
 use gapless_seq::{RangeSet, Wire32};
 
@@ -13,8 +13,7 @@ const MAX_PIECES: usize = 32;
 /// Pieces behind holes. Takes memory only while there are some, which is the exception.
 #[derive(Debug, Default)]
 pub(super) struct Beyond {
-    /// None or one. Not a box, because making one cannot be tried.
-    pieces: Vec<Pieces>,
+    pieces: Option<Place<Pieces>>,
 }
 
 #[derive(Debug)]
@@ -26,17 +25,17 @@ struct Pieces {
 
 impl Beyond {
     pub(super) const fn new() -> Self {
-        Self { pieces: Vec::new() }
+        Self { pieces: None }
     }
 
     /// Behind the last piece.
     pub(super) fn end(&self) -> Option<u64> {
-        Some(self.pieces.first()?.set.last()?.end)
+        Some(self.get()?.set.last()?.end)
     }
 
     /// Calls `take` with each part of `range` that is not here.
     pub(super) fn each_missing(&self, range: Range<u64>, mut take: impl FnMut(Range<u64>)) {
-        match self.pieces.first() {
+        match self.get() {
             Some(pieces) => pieces.set.gaps(range).for_each(take),
             None => take(range),
         }
@@ -44,7 +43,7 @@ impl Beyond {
 
     /// The first part of `range` that is here.
     pub(super) fn first_present(&self, range: &Range<u64>) -> Option<Range<u64>> {
-        let mut pieces = self.pieces.first()?.set.iter();
+        let mut pieces = self.get()?.set.iter();
         let piece = pieces.find(|piece| piece.end > range.start)?;
         let common = piece.start.max(range.start)..piece.end.min(range.end);
         (common.start < common.end).then_some(common)
@@ -52,20 +51,14 @@ impl Beyond {
 
     /// Adds a piece.
     pub(super) fn insert(&mut self, range: Range<u64>) -> Result<(), Refused> {
-        if self.pieces.is_empty() {
-            self.pieces
-                .try_reserve_exact(1)
-                .map_err(|_| Refused::OutOfMemory)?;
-            // The growing path, which can fail, is only left out of the program if it is seen here that there is room.
-            if self.pieces.capacity() == self.pieces.len() {
-                return Err(Refused::OutOfMemory);
-            }
-            self.pieces.push(Pieces {
+        if self.pieces.is_none() {
+            let pieces = Pieces {
                 set: RangeSet::new(),
                 latest: [range.start; MAX_SACK_BLOCKS],
-            });
+            };
+            self.pieces = Some(Place::new(pieces).map_err(|_| Refused::OutOfMemory)?);
         }
-        let pieces = self.pieces.first_mut().ok_or(Refused::OutOfMemory)?;
+        let pieces = self.get_mut().ok_or(Refused::OutOfMemory)?;
         pieces
             .set
             .insert(range.clone())
@@ -77,7 +70,7 @@ impl Beyond {
 
     /// Everything below `next` arrived: the position up to which it now did, because pieces join up.
     pub(super) fn join(&mut self, next: u64) -> u64 {
-        let Some(pieces) = self.pieces.first_mut() else {
+        let Some(pieces) = self.get_mut() else {
             return next;
         };
         let mut joined = next;
@@ -86,7 +79,7 @@ impl Beyond {
             pieces.set.pop_first();
         }
         if pieces.set.is_empty() {
-            self.pieces = Vec::new();
+            self.pieces = None;
         }
         joined
     }
@@ -95,7 +88,7 @@ impl Beyond {
     /// others, those told lately before the rest (RFC 2018 section 4).
     pub(super) fn blocks(&self, duplicate: Option<Range<u64>>) -> SackBlocks {
         let mut blocks: SackBlocks = duplicate.into_iter().map(block).collect();
-        let Some(Pieces { set, latest }) = self.pieces.first() else {
+        let Some(Pieces { set, latest }) = self.get() else {
             return blocks;
         };
         let recent = latest
@@ -115,7 +108,15 @@ impl Beyond {
 
     /// Heap memory held, octets.
     pub(super) fn memory(&self) -> usize {
-        self.pieces.capacity().saturating_mul(size_of::<Pieces>())
+        self.get().map_or(0, size_of_val)
+    }
+
+    fn get(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()?.get()
+    }
+
+    fn get_mut(&mut self) -> Option<&mut Pieces> {
+        self.pieces.as_mut()?.get_mut()
     }
 }
 

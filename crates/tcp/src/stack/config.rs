@@ -1,0 +1,50 @@
+//! What a stack may be told.
+
+use crate::connection::Config;
+use crate::wire::Verify;
+
+/// Limits and habits of a stack.
+///
+/// Memory: a slot of about 200 octets for each connection that there ever was at one time, up to `max_connections`; a connection some 2
+/// KiB and its buffers ([`Config`]); one in TIME-WAIT only its slot.
+#[derive(Clone, Debug)]
+pub struct StackConfig {
+    /// For connections that are not told otherwise.
+    pub connection: Config,
+    /// Connections at one time, of every kind.
+    pub max_connections: usize,
+    /// Of those, such that are being opened by peers. Beyond, SYNs are answered by cookies (RFC 4987), which cost nothing and bring no options
+    /// but the segment size.
+    pub max_half_open: usize,
+    /// Octets of the largest IP packet that the link takes.
+    pub mtu: u16,
+    /// Who computes checksums of what is sent, and of what is received.
+    pub checksums: Checksums,
+    /// Take segments to any address, as a proxy behind a TUN device does. Otherwise only those to addresses that were added.
+    pub any_address: bool,
+    /// RFC 9293 3.9.2: routers that a packet may pass.
+    pub hop_limit: u8,
+}
+
+/// RFC 9293 3.1, MUST-2 and MUST-3, or a device that does it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Checksums {
+    /// Of packets to be sent.
+    pub send: Verify,
+    /// Of packets that arrived.
+    pub receive: Verify,
+}
+
+impl Default for StackConfig {
+    fn default() -> Self {
+        Self {
+            connection: Config::default(),
+            max_connections: 65_536,
+            max_half_open: 256,
+            mtu: 1500,
+            checksums: Checksums::default(),
+            any_address: false,
+            hop_limit: 64,
+        }
+    }
+}

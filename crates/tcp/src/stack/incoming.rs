@@ -1,0 +1,401 @@
+//! Packets that arrive (RFC 9293 3.10.7.1 and 3.10.7.2).
+
+use super::linger::Late;
+use super::slots::{Kind, List};
+use super::{Reply, Stack, Tuple, count};
+use crate::connection::{Connection, Opening, Ports, State};
+use crate::wire::{
+    Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, is_answerable,
+};
+use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
+use core::time::Duration;
+use gapless_recovery::Instant;
+use gapless_seq::Wire32;
+
+impl Stack {
+    /// Takes a packet. What is broken, or meant for nobody here, is dropped and counted.
+    pub fn handle(&mut self, now: Instant, packet: &[u8]) {
+        count(&mut self.stats.received);
+        let verify = self.config.checksums.receive;
+        let taken = Packet::parse(packet, verify).is_ok_and(|packet| {
+            if !self.is_ours(packet.destination) {
+                return false;
+            }
+            match Segment::parse(packet.source, packet.destination, packet.payload, verify) {
+                Ok(segment) if packet.protocol == TCP => self.on_segment(now, &packet, &segment),
+                _ => match IcmpError::parse(&packet, verify) {
+                    Some(error) => self.on_icmp(now, &error),
+                    None => false,
+                },
+            }
+        });
+        if !taken {
+            count(&mut self.stats.dropped);
+        }
+    }
+
+    fn is_ours(&self, address: IpAddr) -> bool {
+        is_answerable(&address) && (self.config.any_address || self.addresses.contains(&address))
+    }
+
+    fn on_segment(&mut self, now: Instant, packet: &Packet<'_>, segment: &Segment<'_>) -> bool {
+        // R24: before anything is made of it.
+        if !is_answerable(&packet.source) {
+            return false;
+        }
+        let header = &segment.header;
+        let tuple = Tuple {
+            local: SocketAddr::new(packet.destination, header.destination_port),
+            remote: SocketAddr::new(packet.source, header.source_port),
+        };
+        let hash = self.table.hash(&tuple);
+        match self.find(hash, &tuple) {
+            Some(slot) => self.on_known(now, slot, segment),
+            None => self.on_unknown(now, hash, tuple, segment),
+        }
+        true
+    }
+
+    fn find(&self, hash: u64, tuple: &Tuple) -> Option<u32> {
+        self.table.find(hash, |slot| {
+            self.slots
+                .get(slot)
+                .is_some_and(|entry| entry.tuple == *tuple)
+        })
+    }
+
+    fn on_known(&mut self, now: Instant, slot: u32, segment: &Segment<'_>) {
+        let Some(entry) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let (tuple, hash) = (entry.tuple, entry.hash);
+        match &mut entry.kind {
+            Kind::Open(place) => {
+                let Some(connection) = place.get_mut() else {
+                    return;
+                };
+                if connection.state() == State::Closed {
+                    // It is over, and the application has not let go of it yet.
+                    self.refuse(tuple, segment);
+                    return;
+                }
+                connection.on_segment(now, segment);
+                self.touched(now, slot);
+            }
+            Kind::Linger(linger) => match linger.judge(segment) {
+                Late::Drop => {}
+                Late::Acknowledge => {
+                    let header = linger.answer((tuple.local.port(), tuple.remote.port()));
+                    linger.until = now.saturating_add(self.config.connection.time_wait);
+                    self.reply(Reply {
+                        local: tuple.local.ip(),
+                        remote: tuple.remote.ip(),
+                        header,
+                    });
+                }
+                Late::Anew => {
+                    self.forget(slot);
+                    self.on_unknown(now, hash, tuple, segment);
+                }
+            },
+            Kind::Free => {}
+        }
+    }
+
+    /// RFC 9293 3.10.7.1 and 3.10.7.2.
+    fn on_unknown(&mut self, now: Instant, hash: u64, tuple: Tuple, segment: &Segment<'_>) {
+        let flags = segment.header.flags;
+        // "First, check for a RST". It may mean a connection on this port, never the listener (C26).
+        if flags.has(Flags::RST) {
+            return;
+        }
+        if flags.has(Flags::ACK) {
+            // "Second, check for an ACK": unless it brings a cookie back.
+            let is_third = !flags.has(Flags::SYN) && self.listeners.find(tuple.local).is_some();
+            if is_third && self.take_cookie(now, hash, tuple, segment) {
+                return;
+            }
+            // What would have brought the cookie back may be lost, and this came behind it: the peer sends it again.
+            if !(is_third && self.has_baked(now)) {
+                self.refuse(tuple, segment);
+            }
+            return;
+        }
+        if !flags.has(Flags::SYN) {
+            return;
+        }
+        // "Third, check for a SYN".
+        match self.listeners.find(tuple.local) {
+            None => self.refuse(tuple, segment),
+            // C25: a full queue drops, and the peer asks again; a RST would tell him that nobody listens.
+            Some(listener) if listener.waiting >= listener.backlog => {
+                count(&mut self.stats.overflows);
+            }
+            Some(_) if self.half_open >= self.config.max_half_open => {
+                self.answer_by_cookie(now, tuple, &segment.header);
+            }
+            Some(_) => self.open(now, hash, tuple, &segment.header),
+        }
+    }
+
+    /// A connection begins with this SYN.
+    fn open(&mut self, now: Instant, hash: u64, tuple: Tuple, syn: &Header) {
+        let initial = self.secret.initial(now, &tuple);
+        let opening = self.opening(&tuple, initial);
+        let connection = Connection::accept(self.config.connection.clone(), now, &opening, syn);
+        if let Some(slot) = self.enter(now, hash, tuple, connection) {
+            self.half_open = self.half_open.saturating_add(1);
+            self.come_through(slot, tuple.local);
+            self.touched(now, slot);
+        }
+    }
+
+    /// It came through a listener and waits to be accepted.
+    fn come_through(&mut self, slot: u32, local: SocketAddr) {
+        let Some(listener) = self.listeners.find(local) else {
+            return;
+        };
+        listener.waiting = listener.waiting.saturating_add(1);
+        let (id, holds) = (listener.id, listener.holds);
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.listener = Some(id);
+            entry.is_held = holds;
+        }
+        if holds {
+            self.slots.link(List::Accept, slot);
+        }
+    }
+
+    pub(super) fn opening(&self, tuple: &Tuple, initial: u32) -> Opening {
+        Opening {
+            ports: Ports {
+                local: tuple.local.port(),
+                remote: tuple.remote.port(),
+            },
+            initial,
+            clock_offset: self.secret.clock_offset(tuple),
+            path: self.path_to(tuple.remote.ip()),
+        }
+    }
+
+    /// Gives a connection its place; `None` if there is no room.
+    pub(super) fn enter(
+        &mut self,
+        _now: Instant,
+        hash: u64,
+        tuple: Tuple,
+        connection: Connection,
+    ) -> Option<u32> {
+        let entered = self
+            .slots
+            .insert(tuple, hash, connection)
+            .ok()
+            .and_then(|slot| {
+                let is_in = self.deadlines.reserve(self.slots.len()).is_ok()
+                    && self.table.insert(hash, slot).is_ok();
+                if !is_in {
+                    self.slots.free(slot);
+                }
+                is_in.then_some(slot)
+            });
+        if entered.is_none() {
+            count(&mut self.stats.overflows);
+        }
+        entered
+    }
+
+    /// RFC 4987 3.6: nothing is remembered.
+    fn answer_by_cookie(&mut self, now: Instant, tuple: Tuple, syn: &Header) {
+        count(&mut self.stats.cookies);
+        self.baked = Some(now);
+        let ours = self.path_to(tuple.remote.ip()).saturating_sub(20);
+        let header = Header {
+            source_port: tuple.local.port(),
+            destination_port: tuple.remote.port(),
+            sequence: self.secret.cookie(now, &tuple, syn).into(),
+            acknowledgment: u32::from(syn.sequence).wrapping_add(1).into(),
+            flags: Flags::SYN | Flags::ACK,
+            window: u16::try_from(self.config.connection.receive_buffer).unwrap_or(u16::MAX),
+            urgent: 0,
+            options: Options {
+                mss: NonZeroU16::new(ours),
+                ..Options::NONE
+            },
+        };
+        self.reply(Reply {
+            local: tuple.local.ip(),
+            remote: tuple.remote.ip(),
+            header,
+        });
+    }
+
+    /// Whether a cookie that was sent may still come back.
+    fn has_baked(&self, now: Instant) -> bool {
+        self.baked
+            .is_some_and(|at| now.saturating_duration_since(at) < COOKIE_LIFETIME)
+    }
+
+    /// Whether the segment brought a cookie of ours back: the connection is as if its SYN had been remembered.
+    fn take_cookie(
+        &mut self,
+        now: Instant,
+        hash: u64,
+        tuple: Tuple,
+        segment: &Segment<'_>,
+    ) -> bool {
+        let header = &segment.header;
+        let Some(cookie) = self.secret.taste(now, &tuple, header) else {
+            return false;
+        };
+        let Some(listener) = self.listeners.find(tuple.local) else {
+            return false;
+        };
+        if listener.waiting >= listener.backlog {
+            // As if it had been lost: the peer sends again.
+            count(&mut self.stats.overflows);
+            return true;
+        }
+        let syn = Header {
+            sequence: u32::from(header.sequence).wrapping_sub(1).into(),
+            flags: Flags::SYN,
+            options: Options {
+                mss: NonZeroU16::new(cookie.mss),
+                ..Options::NONE
+            },
+            ..*header
+        };
+        let initial = u32::from(header.acknowledgment).wrapping_sub(1);
+        let opening = self.opening(&tuple, initial);
+        let config = self.config.connection.clone();
+        let mut connection = Connection::accept(config, now, &opening, &syn);
+        connection.syn_was_sent(now);
+        if let Some(slot) = self.enter(now, hash, tuple, connection) {
+            self.half_open = self.half_open.saturating_add(1);
+            self.come_through(slot, tuple.local);
+            if let Some(entry) = self.slots.get_mut(slot) {
+                entry.is_held = false;
+            }
+            self.on_known(now, slot, segment);
+        }
+        true
+    }
+
+    /// It is established and may be accepted, or it never will be.
+    pub(super) fn advance_opening(&mut self, slot: u32, state: State) {
+        let Some(entry) = self.slots.get_mut(slot) else {
+            return;
+        };
+        match state {
+            State::SynReceived => {}
+            State::Closed => {
+                let was_counted = entry.count_out();
+                let id = entry.listener.take();
+                self.count_out(was_counted);
+                self.leave_queue(id);
+                self.forget(slot);
+            }
+            _ => {
+                if entry.count_out() {
+                    self.count_out(true);
+                    self.slots.link(List::Accept, slot);
+                }
+            }
+        }
+    }
+
+    /// One less is being opened.
+    pub(super) fn count_out(&mut self, was_counted: bool) {
+        let one = usize::from(was_counted);
+        self.half_open = self.half_open.saturating_sub(one);
+    }
+
+    pub(super) fn leave_queue(&mut self, listener: Option<u32>) {
+        if let Some(listener) = listener.and_then(|id| self.listeners.get_mut(id)) {
+            listener.waiting = listener.waiting.saturating_sub(1);
+        }
+    }
+
+    /// RFC 9293 3.10.7.1: a RST that the sender believes.
+    fn refuse(&mut self, tuple: Tuple, segment: &Segment<'_>) {
+        let to = &segment.header;
+        if to.flags.has(Flags::RST) {
+            return;
+        }
+        count(&mut self.stats.refused);
+        let end = u64::from(u32::from(to.sequence)).saturating_add(segment.length());
+        let has_ack = to.flags.has(Flags::ACK);
+        let header = Header {
+            source_port: tuple.local.port(),
+            destination_port: tuple.remote.port(),
+            sequence: if has_ack {
+                to.acknowledgment
+            } else {
+                Wire32::default()
+            },
+            acknowledgment: if has_ack {
+                Wire32::default()
+            } else {
+                Wire32::truncate(end)
+            },
+            flags: Flags::RST.with_if(!has_ack, Flags::ACK),
+            window: 0,
+            urgent: 0,
+            options: Options::NONE,
+        };
+        self.reply(Reply {
+            local: tuple.local.ip(),
+            remote: tuple.remote.ip(),
+            header,
+        });
+    }
+
+    /// RFC 9293 3.9.2.2, RFC 5461, RFC 5927: hard errors end what is being opened and nothing else; the number has to be of something in
+    /// flight.
+    fn on_icmp(&mut self, now: Instant, error: &IcmpError) -> bool {
+        let Quoted {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            sequence,
+        } = error.quoted;
+        let tuple = Tuple {
+            local: SocketAddr::new(source, source_port),
+            remote: SocketAddr::new(destination, destination_port),
+        };
+        let hash = self.table.hash(&tuple);
+        let Some(slot) = self.find(hash, &tuple) else {
+            return false;
+        };
+        let Some(connection) = self
+            .slots
+            .get_mut(slot)
+            .and_then(|slot| slot.connection_mut())
+        else {
+            return false;
+        };
+        if !connection.has_in_flight(sequence) {
+            return false;
+        }
+        match error.reason {
+            Reason::TooBig { mtu } => {
+                let header = crate::wire::header_len(&destination);
+                let header = u32::try_from(header).unwrap_or(u32::MAX);
+                connection.on_too_big(mtu.saturating_sub(header));
+            }
+            Reason::Refused => connection.on_unreachable(now, true),
+            Reason::Unreachable | Reason::HopLimit | Reason::BadHeader => {
+                connection.on_unreachable(now, false);
+            }
+        }
+        self.touched(now, slot);
+        true
+    }
+}
+
+/// RFC 9293 3.1.
+const TCP: u8 = 6;
+
+/// Two of the times that a cookie knows.
+const COOKIE_LIFETIME: Duration = Duration::from_secs(128);

@@ -1,0 +1,108 @@
+//! Packets that leave.
+
+use super::slots::List;
+use super::{Stack, count};
+use crate::connection::{Addresses, Connection, State};
+use crate::wire::{Ecn, PacketHeader};
+use core::net::IpAddr;
+use gapless_recovery::Instant;
+
+impl Stack {
+    /// Writes the next packet to the front of `buffer`, which should have room for one of the MTU. Its length, or `None` if nothing is to be
+    /// sent now. Call again until `None`: at one instant that comes soon (R8).
+    ///
+    /// May change its answer: after every call that changes anything, and at [`next_deadline`](Self::next_deadline).
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        if let Some(length) = self.send_reply(buffer) {
+            return Some(length);
+        }
+        while let Some(slot) = self.slots.first(List::Ready) {
+            match self.send_of(now, slot, buffer) {
+                Some(length) => {
+                    // Everybody in turn.
+                    self.slots.pop(List::Ready);
+                    self.slots.link(List::Ready, slot);
+                    count(&mut self.stats.sent);
+                    return Some(length);
+                }
+                None => {
+                    self.slots.pop(List::Ready);
+                    self.settle(now, slot);
+                }
+            }
+        }
+        None
+    }
+
+    fn send_of(&mut self, now: Instant, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+        let checksums = self.config.checksums.send;
+        let entry = self.slots.get_mut(slot)?;
+        if entry.is_held {
+            return None;
+        }
+        let addresses = Addresses {
+            local: entry.tuple.local.ip(),
+            remote: entry.tuple.remote.ip(),
+        };
+        let header = self.ip_header(addresses.local, addresses.remote);
+        let connection = self.slots.get_mut(slot)?.connection_mut()?;
+        let room = buffer.get_mut(header.len()..)?;
+        let length = connection.poll_transmit(now, addresses, room, checksums)?;
+        let packet = buffer.get_mut(..header.len().saturating_add(length))?;
+        header.write(packet, checksums)?;
+        Some(packet.len())
+    }
+
+    /// It has nothing more to send now: it waits for its time, or is over.
+    fn settle(&mut self, now: Instant, slot: u32) {
+        let Some(connection) = self.slots.get(slot).and_then(|entry| entry.connection()) else {
+            return;
+        };
+        let deadline = connection.next_deadline(now);
+        let is_over = connection.state() == State::Closed && !connection.owes_reset();
+        self.deadlines.set(slot, deadline);
+        if is_over {
+            self.vacate(slot);
+        }
+        let Some(entry) = self.slots.get(slot) else {
+            return;
+        };
+        let state = entry.connection().map(Connection::state);
+        match state {
+            Some(State::Closed) if entry.is_released && is_over => self.forget(slot),
+            Some(State::TimeWait) if entry.is_released => self.linger(now, slot),
+            _ => {}
+        }
+    }
+
+    fn send_reply(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let reply = *self.replies.waiting.get(self.replies.taken)?;
+        self.replies.taken = self.replies.taken.saturating_add(1);
+        if self.replies.taken >= self.replies.waiting.len() {
+            self.replies.waiting.clear();
+            self.replies.taken = 0;
+        }
+        let checksums = self.config.checksums.send;
+        let ip = self.ip_header(reply.local, reply.remote);
+        let length = ip.len().saturating_add(reply.header.len());
+        let packet = buffer.get_mut(..length)?;
+        ip.write(packet, checksums)?;
+        let segment = packet.get_mut(ip.len()..)?;
+        reply
+            .header
+            .write(reply.local, reply.remote, segment, checksums)?;
+        count(&mut self.stats.sent);
+        Some(length)
+    }
+
+    const fn ip_header(&self, source: IpAddr, destination: IpAddr) -> PacketHeader {
+        PacketHeader {
+            source,
+            destination,
+            protocol: 6,
+            ecn: Ecn::NotCapable,
+            hop_limit: self.config.hop_limit,
+        }
+    }
+}
