@@ -46,6 +46,8 @@ pub mod trace;
 mod watch;
 mod world;
 
+pub use gapless_udx as udx;
+
 pub use app::{ReadState, StreamOutcome, WriteState};
 pub use hostile::{
     HostileReport, HostileSummary, Meter, Outsider, OutsiderReport, run_hostile_seed,

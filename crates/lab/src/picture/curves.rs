@@ -71,8 +71,11 @@ fn windows(setting: &Setting<'_>, host: usize) -> String {
     let most = |of: fn(&Sample) -> u64| samples.iter().map(|it| of(it)).max().unwrap_or(0);
     let used = most(|it| it.in_flight).max(1);
     // A window that is never used up would press what is used into a line at the bottom.
-    let top = most(|it| it.window).min(used.saturating_mul(4)).max(used);
-    let y = Axis::linear("bytes", Unit::Bytes, 0.0, top as f64 * 1.08);
+    let top = most(|it| it.window).min(used.saturating_mul(4)).max(used) as f64;
+    // How far the window is from what the path holds says more than its fine structure, if both can be seen.
+    let held = path_holds(setting, host).filter(|&held| held < top * 6.0);
+    let top = held.unwrap_or(0.0).max(top);
+    let y = Axis::linear("bytes", Unit::Bytes, 0.0, top * 1.08);
     let mut chart = chart(setting, host, "Congestion window and what is in flight", y);
     chart.marks = setting.marks(host);
     let series = |of: fn(&Sample) -> Option<u64>| -> Vec<(f64, f64)> {
@@ -81,7 +84,7 @@ fn windows(setting: &Setting<'_>, host: usize) -> String {
             .filter_map(|it| Some((seconds(it.at), of(it)? as f64)));
         points.collect()
     };
-    if let Some(held) = path_holds(setting, host) {
+    if let Some(held) = held {
         let ends = vec![(0.0, held), (seconds(setting.until), held)];
         let name = "what the path holds (rate times round trip)";
         chart
@@ -89,7 +92,8 @@ fn windows(setting: &Setting<'_>, host: usize) -> String {
             .push(Series::new(name, Color::Grey, Shape::Dashes, ends));
     }
     let ssthresh = series(|it| it.ssthresh);
-    if !ssthresh.is_empty() {
+    // BBR has none: what it tells instead is its window.
+    if !ssthresh.is_empty() && !setting.is_bbr(host) {
         chart.series.push(Series::new(
             "ssthresh",
             Color::Teal,
@@ -231,21 +235,20 @@ fn delivery(setting: &Setting<'_>, samples: &[&Sample]) -> Vec<(f64, f64)> {
         .min()
         .unwrap_or(0);
     let interval = (setting.until / RATE_POINTS).max(round_trip).max(1);
-    let mut points = vec![(0.0, 0.0)];
-    let (mut since, mut before) = (0, 0);
+    let bins = setting.until / interval + 1;
+    let mut acked = vec![0_u64; usize::try_from(bins).unwrap_or(1)];
+    let mut before = 0;
     for sample in samples {
-        while sample.at >= since + interval {
-            // Nothing came in the intervals that passed without a sample.
-            let acked = sample.acked - before;
-            let is_last = sample.at < since + 2 * interval;
-            let acked = if is_last { acked } else { 0 };
-            let rate = acked as f64 * 8.0 * SECOND as f64 / interval as f64;
-            before += acked;
-            since += interval;
-            points.push((seconds(since), rate));
+        let bin = usize::try_from(sample.at / interval).unwrap_or(0);
+        if let Some(bin) = acked.get_mut(bin) {
+            *bin += sample.acked.saturating_sub(before);
         }
+        before = sample.acked;
     }
-    points
+    let rate = |bytes: u64| bytes as f64 * 8.0 * SECOND as f64 / interval as f64;
+    let ends = (1..=bins).map(|bin| seconds((bin * interval).min(setting.until)));
+    let points = ends.zip(acked).map(|(end, bytes)| (end, rate(bytes)));
+    std::iter::once((0.0, 0.0)).chain(points).collect()
 }
 
 fn chart(setting: &Setting<'_>, host: usize, title: &str, y: Axis) -> Chart {

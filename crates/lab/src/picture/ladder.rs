@@ -300,7 +300,7 @@ fn tell_ack(acked: &Acked) -> String {
 
 const WIDTH: f64 = 1100.0;
 /// Where the two lines stand.
-const LINES: [f64; 2] = [420.0, 680.0];
+const LINES: [f64; 2] = [410.0, 620.0];
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 10.0;
 /// Height of a row.
@@ -308,4 +308,4 @@ const ROW: f64 = 15.0;
 /// A pause that is told although the rows do not show it.
 const LONG: Time = 5_000_000;
 const PIECES_TOLD: usize = 3;
-const RANGES_TOLD: usize = 3;
+const RANGES_TOLD: usize = 2;

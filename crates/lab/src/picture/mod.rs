@@ -66,6 +66,17 @@ pub fn html(trace: &Trace, title: &Title) -> String {
     page
 }
 
+/// What stands at the top of the page, for a terminal: what happened, and where it stood still.
+pub fn text(trace: &Trace) -> String {
+    if trace.hosts().is_empty() {
+        return String::new();
+    }
+    let setting = Setting::new(trace);
+    let mut page = summary::summary(&setting);
+    stall_list(&mut page, &setting);
+    escape::plain(&page)
+}
+
 fn verdict(trace: &Trace, title: &Title) -> String {
     let broken = |text: &str| {
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -75,7 +86,7 @@ fn verdict(trace: &Trace, title: &Title) -> String {
             format!("<pre>{}</pre>", escape(rest))
         };
         format!(
-            "<div class=\"verdict bad\"><b>A rule was broken.</b> {}{rest}</div>\n",
+            "<div class=\"verdict bad\"><b>A rule was broken</b> {}{rest}</div>\n",
             escape(first)
         )
     };
@@ -88,8 +99,11 @@ fn verdict(trace: &Trace, title: &Title) -> String {
             words::time(report.streams_over.unwrap_or(report.lasted)),
             plural(report.steps, "step")
         ),
-        Some(Err(violation)) => broken(&Violation::to_string(violation)),
-        None => broken("The run did not come to an end: something panicked."),
+        Some(Err(violation)) => {
+            let text = Violation::to_string(violation);
+            broken(text.strip_prefix("broken").map_or(&*text, str::trim_start))
+        }
+        None => broken("and the run did not come to an end: something panicked."),
     }
 }
 
@@ -160,7 +174,7 @@ fn stall_list(page: &mut String, setting: &Setting<'_>) {
         let _ = writeln!(
             page,
             "<li>{} <a href=\"#stall-{}\">packets</a> {}</li>",
-            summary::stall(stall),
+            summary::stall(setting, stall),
             index + 1,
             summary::zoom(setting, stall.from, stall.to)
         );
@@ -201,7 +215,7 @@ fn stall_ladders(page: &mut String, setting: &Setting<'_>) {
                 words::time(stall.to - stall.from),
                 words::time(stall.from)
             ),
-            summary::stall(stall),
+            summary::stall(setting, stall),
         );
         page.push_str(&ladder::ladder(setting, &around));
         page.push_str("</details>\n");

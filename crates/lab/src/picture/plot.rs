@@ -70,7 +70,7 @@ pub struct Mark {
 /// Width of a chart in pixels; it is scaled to its place in the page.
 pub const WIDTH: f64 = 1100.0;
 /// Room for the labels.
-pub(super) const LEFT: f64 = 86.0;
+pub(super) const LEFT: f64 = 104.0;
 pub(super) const RIGHT: f64 = 14.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 38.0;

@@ -4,7 +4,7 @@ use super::plot::{Axis, Chart, Color, Series, Shape, Unit};
 use super::setting::{GROUP, Setting, is_timeout, seconds};
 use super::words::{HOSTS, bytes};
 use crate::plan::Time;
-use crate::trace::{Data, INITIAL_LIMIT, Thinned};
+use crate::trace::{Data, INITIAL_LIMIT, Loss, Thinned};
 use std::fmt::Write;
 
 /// The diagrams of what a host sent: its only stream, or all bytes together and then the largest streams.
@@ -17,9 +17,9 @@ pub(super) fn diagrams(setting: &Setting<'_>, host: usize) -> String {
         .filter(|&(_, len)| len > 0)
         .collect();
     if let [(only, _)] = streams[..] {
-        return diagram(setting, host, Some(only));
+        return diagram(setting, host, Some(only)) + &closer(setting, host, Some(only));
     }
-    let mut html = diagram(setting, host, None);
+    let mut html = diagram(setting, host, None) + &closer(setting, host, None);
     streams.sort_by_key(|&(id, len)| (std::cmp::Reverse(len), id));
     let shown = streams.len().min(MOST_STREAMS);
     if shown > 0 {
@@ -36,7 +36,119 @@ pub(super) fn diagrams(setting: &Setting<'_>, host: usize) -> String {
     html
 }
 
+/// Parts of the same, large enough to see each piece: the repair of a loss, and the longest stall; else the opening.
+fn closer(setting: &Setting<'_>, host: usize, stream: Option<u32>) -> String {
+    let this = setting.host(host);
+    let Some(round_trip) = this.samples.iter().filter_map(|it| it.rtt).min() else {
+        return String::new();
+    };
+    let least = round_trip.saturating_mul(2);
+    let lost = setting.trace.datagrams().iter().find(|it| {
+        let is_single = !matches!(it.fate.lost, None | Some(Loss::Blackout));
+        it.sender == host && is_single && it.data().next().is_some()
+    });
+    let lost = lost.map(|lost| ("The first loss", lost.sent, lost.sent + least, least));
+    let stalls = this.waits.stalls().iter();
+    let stall = stalls.max_by_key(|stall| stall.to - stall.from);
+    let stall = stall.map(|stall| {
+        let margin = ((stall.to - stall.from) / 5).max(least);
+        ("The longest stall", stall.from, stall.to, margin)
+    });
+    let opening = ("The opening", 0, least * 3, 0);
+    let parts = match (lost, stall) {
+        (None, None) => vec![opening],
+        (lost, stall) => lost.into_iter().chain(stall).collect(),
+    };
+    let parts = parts.into_iter().map(|(what, from, to, margin)| {
+        let to = to.saturating_add(margin).min(setting.until);
+        part(
+            setting,
+            host,
+            stream,
+            what,
+            (from.saturating_sub(margin), to),
+        )
+    });
+    parts.collect()
+}
+
+fn part(
+    setting: &Setting<'_>,
+    host: usize,
+    stream: Option<u32>,
+    what: &str,
+    (from, to): (Time, Time),
+) -> String {
+    if setting.until < to.saturating_sub(from) * 2 {
+        return String::new();
+    }
+    let mut chart = chart(setting, host, stream);
+    chart.title = format!("{what}, closer");
+    chart.x = Axis::linear("time", Unit::Seconds, seconds(from), seconds(to));
+    chart.group = None;
+    let (begin, end) = (chart.x.from, chart.x.to);
+    let drawn = chart
+        .series
+        .iter()
+        .filter(|series| matches!(series.shape, Shape::Bars | Shape::Crosses));
+    let drawn = drawn.flat_map(|series| &series.points);
+    let within = drawn
+        .filter(|it| (begin..=end).contains(&it.0))
+        .map(|it| it.1);
+    let (low, high) = within.fold((f64::MAX, 0.0_f64), |(low, high), it| {
+        (low.min(it), high.max(it))
+    });
+    if low >= high {
+        return String::new();
+    }
+    let room = (high - low) * 0.08;
+    chart.y = Axis::linear(
+        "position of the bytes",
+        Unit::Bytes,
+        (low - room).max(0.0),
+        high + room,
+    );
+    for series in &mut chart.series {
+        cut(series, begin, end);
+    }
+    chart
+        .bands
+        .retain(|band| band.to > begin && band.from < end);
+    for mark in &mut chart.marks {
+        mark.at.retain(|at| (begin..=end).contains(at));
+    }
+    chart.figure(&format!("{what}, closer."))
+}
+
+/// Leaves out what lies outside; of a line, the last point before is needed.
+fn cut(series: &mut Series, from: f64, to: f64) {
+    let is_line = matches!(series.shape, Shape::Steps | Shape::Dashes | Shape::Line);
+    let first = series.points.partition_point(|it| it.0 < from);
+    let first = if is_line {
+        first.saturating_sub(1)
+    } else {
+        first
+    };
+    let last = series.points.partition_point(|it| it.0 <= to);
+    let last = if is_line {
+        (last + 1).min(series.points.len())
+    } else {
+        last
+    };
+    let range = first.min(last)..last;
+    series.points = series.points[range.clone()].to_vec();
+    if !series.ends.is_empty() {
+        series.ends = series.ends[range].to_vec();
+    }
+}
+
 fn diagram(setting: &Setting<'_>, host: usize, stream: Option<u32>) -> String {
+    let (name, _) = subject(setting, host, stream);
+    let heading = format!("<h3>{}</h3>\n", super::escape::escape(&name));
+    heading + &chart(setting, host, stream).figure(CAPTION)
+}
+
+fn chart(setting: &Setting<'_>, host: usize, stream: Option<u32>) -> Chart {
     let (name, end) = subject(setting, host, stream);
     let mut chart = Chart::new(
         format!("Time-sequence diagram of {name}"),
@@ -54,8 +166,7 @@ fn diagram(setting: &Setting<'_>, host: usize, stream: Option<u32>) -> String {
     ];
     lines(setting, host, stream, &mut chart);
     pieces(setting, host, stream, &mut chart);
-    let heading = format!("<h3>{}</h3>\n", super::escape::escape(&name));
-    heading + &chart.figure(CAPTION)
+    chart
 }
 
 /// What is drawn, and how many bytes there are of it.

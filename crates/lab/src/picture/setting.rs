@@ -4,7 +4,7 @@ use super::plot::{Axis, Band, Color, Mark, Unit};
 use super::words::HOSTS;
 use crate::plan::{Scenario, Time};
 use crate::trace::{HostTrace, Trace, What};
-use gapless_udx::{Event, RecoveryEvent};
+use gapless_udx::{Algorithm, Event, RecoveryEvent};
 use std::collections::BTreeMap;
 
 /// A trace and what is read off it once.
@@ -95,7 +95,7 @@ impl<'a> Setting<'a> {
     /// What happened to the host or to the path, as lines.
     pub(super) fn marks(&self, host: usize) -> Vec<Mark> {
         let kinds: [Kind; 7] = [
-            ("window reduced", Color::Red, |what| {
+            (REDUCED, Color::Red, |what| {
                 matches!(
                     what,
                     What::Engine(Event::Recovery(RecoveryEvent::CongestionEvent { .. }))
@@ -130,8 +130,10 @@ impl<'a> Setting<'a> {
             }),
         ];
         let marks = kinds.map(|(name, color, is)| self.mark(Some(host), name, color, is));
-        let shown = marks.into_iter().filter(|mark| !mark.at.is_empty());
-        shown.collect()
+        // To BBR a loss is no reason to reduce anything: there they would only cover the rest.
+        let is_hidden = |mark: &Mark| self.is_bbr(host) && mark.name == REDUCED;
+        let is_shown = |mark: &Mark| !mark.at.is_empty() && !is_hidden(mark);
+        marks.into_iter().filter(is_shown).collect()
     }
 
     /// Times of one kind of happening; those of the path, too.
@@ -153,6 +155,19 @@ impl<'a> Setting<'a> {
             color,
             name: name.into(),
         }
+    }
+
+    pub(super) fn is_bbr(&self, host: usize) -> bool {
+        let scenario = self.scenario();
+        let algorithm = scenario.map(|it| it.hosts[host].config.connection.algorithm);
+        algorithm == Some(Algorithm::Bbr)
+    }
+
+    /// How much of a time the way from `host` or the way back was down.
+    pub(super) fn down_within(&self, host: usize, from: Time, to: Time) -> Time {
+        let overlap = |&(begin, end): &(Time, Time)| end.min(to).saturating_sub(begin.max(from));
+        let of = |host: usize| self.downs(host).iter().map(overlap).sum::<Time>();
+        of(host).max(of(1 - host))
     }
 
     /// Where stream positions begin.
@@ -221,5 +236,6 @@ fn names(hosts: &[HostTrace]) -> BTreeMap<(usize, u32), usize> {
     names
 }
 
+const REDUCED: &str = "window reduced";
 /// Bands that can still be told apart.
 const MOST_DOWNS: usize = 200;

@@ -77,7 +77,8 @@ fn direction(setting: &Setting<'_>, host: usize) -> String {
     if totals.again > 0 {
         item(repetitions(this));
     }
-    if moved > 0 && this.stats.is_some() {
+    // Who only answers has a window and a rate that mean nothing.
+    if super::curves::is_sender(setting, host) && this.stats.is_some() {
         item(control(setting, host));
         item(round_trip(setting, host));
         item(waited(setting, host));
@@ -101,6 +102,13 @@ fn speed(setting: &Setting<'_>, host: usize) -> String {
         return ", none of it acknowledged.".into();
     };
     let took = end.saturating_sub(begin).max(1);
+    if !super::curves::is_sender(setting, host) {
+        return format!(
+            ", {} of it acknowledged within {}.",
+            percent(acked, this.sent.bytes()),
+            time(took)
+        );
+    }
     let bits = acked as f64 * 8.0 * SECOND as f64 / took as f64;
     let of_path = setting
         .link_rate(host)
@@ -203,26 +211,37 @@ fn control(setting: &Setting<'_>, host: usize) -> String {
     };
     let recovery = &stats.recovery;
     let mut facts = Vec::new();
-    let mut fact = |number: u64, text: &str| {
-        if number > 0 {
-            facts.push(format!("{} {text}", count(number)));
-        }
+    let mut fact = |number: u64, one: &str, more: &str| match number {
+        0 => {}
+        1 => facts.push(format!("1 {one}")),
+        _ => facts.push(format!("{} {more}", count(number))),
     };
     if algorithm == Some(Algorithm::Bbr) {
-        fact(recovery.congestion_events, "episodes of loss");
+        fact(
+            recovery.congestion_events,
+            "episode of loss",
+            "episodes of loss",
+        );
     } else {
-        fact(recovery.congestion_events, "reductions of the window");
+        fact(
+            recovery.congestion_events,
+            "reduction of the window",
+            "reductions of the window",
+        );
     }
-    fact(
-        recovery.congestion_undone,
-        "of them taken back, because nothing had been lost",
-    );
-    fact(recovery.ptos, "probe timeouts");
+    let undone = "taken back, because nothing had been lost";
+    fact(recovery.congestion_undone, undone, undone);
+    fact(recovery.ptos, "probe timeout", "probe timeouts");
     fact(
         recovery.persistent_congestion,
-        "times persistent congestion",
+        "time of persistent congestion",
+        "times of persistent congestion",
     );
-    fact(recovery.black_holes, "black holes for large datagrams");
+    fact(
+        recovery.black_holes,
+        "fall to small datagrams, because large ones vanished",
+        "falls to small datagrams, because large ones vanished",
+    );
     let facts = if facts.is_empty() {
         "nothing made it reduce the window".into()
     } else {
@@ -274,7 +293,7 @@ fn waited(setting: &Setting<'_>, host: usize) -> String {
 }
 
 /// One stall in words.
-pub(super) fn stall(stall: &Stall) -> String {
+pub(super) fn stall(setting: &Setting<'_>, stall: &Stall) -> String {
     let Stall {
         host,
         from,
@@ -299,22 +318,35 @@ pub(super) fn stall(stall: &Stall) -> String {
     let round_trips = rtt.filter(|&rtt| rtt > 0).map_or(String::new(), |rtt| {
         format!(", {:.1} round trips", length as f64 / rtt as f64)
     });
+    let of_them = |all: u64, lost: u64| match (all, lost) {
+        (0, _) => String::new(),
+        (_, 0) => ", none of them lost".into(),
+        (all, lost) if all == lost => ", all of them lost".into(),
+        (_, lost) => format!(", {} of them lost", count(lost)),
+    };
+    let down = match setting.down_within(*host, *from, *to) {
+        0 => String::new(),
+        down => format!(" The path was down for {} of it.", time(down)),
+    };
+    let timeouts = match timeouts {
+        0 => String::new(),
+        _ => format!("; {}", plural(*timeouts, "probe timeout")),
+    };
     let ending = if *went_on {
         ""
     } else {
         " It did not go on before the run ended."
     };
     format!(
-        "<b>{}</b> from {} on{round_trips}: the {} waited for {}. In this time it sent {}, {} of them lost; {} came its way, {} of them lost; {}.{ending}",
+        "<b>{}</b> from {} on{round_trips}: the {} waited for {}.{down} In this time it sent {}{}; {} came its way{}{timeouts}.{ending}",
         time(length),
         time(*from),
         HOSTS[*host],
         parts.join(", "),
         plural(*sent, "datagram"),
-        count(*lost),
+        of_them(*sent, *lost),
         plural(*came, "datagram"),
-        count(*came_not),
-        plural(*timeouts, "probe timeout"),
+        of_them(*came, *came_not),
     )
 }
 
