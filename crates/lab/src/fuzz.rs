@@ -314,8 +314,8 @@ fn address(script: &mut Script<'_>) -> SocketAddr {
     ([192, 0, 2, 1], 4_000 + script.pick(3) as u16).into()
 }
 
-/// Steps of a run: no part of a second in an optimised build.
-const MOST_STEPS: u64 = 100_000;
+/// Steps of a run: a fraction of a second in an optimised build, and some twenty times what a seed takes on average.
+const MOST_STEPS: u64 = 30_000;
 /// What the limits of [`Run`] come to: eight connections of some 2 MiB each, early packets, and what the application was
 /// handed and has not released.
 const MOST_MEMORY: usize = 64 << 20;

@@ -2,8 +2,8 @@
 //! rules for one wake of a host beside `check.rs` and `host.rs`, the comparison of two runs beside `seeds.rs`.
 
 use gapless_lab::{
-    Freeze, MS, Manners, Route, Rule, SECOND, Scenario, Start, StreamPlan, run, run_bytes,
-    run_whole,
+    Freeze, MS, Manners, Route, Rule, SECOND, Scenario, Start, StreamPlan, WriteEnd, run,
+    run_bytes, run_whole, shrink,
 };
 use gapless_link::Profile;
 
@@ -131,6 +131,27 @@ fn routes_change_when_they_should() {
         "{report:?}"
     );
     assert!(report.links[0].too_large > 0, "{report:?}");
+}
+
+#[test]
+fn a_run_shrinks_to_what_makes_it_fail() {
+    // As if the engine could not live with a damaged datagram while a stream is reset.
+    let fails = |bytes: &[u8]| {
+        let resets = |plan: &StreamPlan| matches!(plan.back.write.end, WriteEnd::Reset(_));
+        Scenario::from_bytes(bytes).streams.iter().any(resets)
+            && run_bytes(bytes).is_ok_and(|report| report.links[0].corrupted > 0)
+    };
+    let large = (0..)
+        .map(Scenario::from_seed)
+        .find(|large| large.streams.len() > 5 && fails(large.choices()))
+        .expect("seeds have everything");
+    let bytes = shrink(large.choices(), fails);
+    let small = Scenario::from_bytes(&bytes);
+    assert!(fails(&bytes));
+    let left = (small.streams.len(), small.moves.len(), small.routes.len());
+    assert_eq!(left, (1, 0, 0), "{small:#?}");
+    let steps = |scenario| run(scenario).expect("no rule is broken").steps;
+    assert!(steps(&small) < steps(&large) / 2, "{small:#?}");
 }
 
 #[test]
