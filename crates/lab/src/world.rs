@@ -237,7 +237,7 @@ impl<'a, 'b> World<'a, 'b> {
             }
             let [there, back] = &route.paths;
             let line = || format!("another route: {there}; {back}");
-            self.watching.log.line(self.now, line);
+            self.note(None, What::Route, line);
         }
         if !self.is_calm && self.scenario.calm_from <= self.now {
             self.is_calm = true;

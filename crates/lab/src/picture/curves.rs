@@ -187,14 +187,12 @@ fn rates(setting: &Setting<'_>, host: usize) -> String {
     }
     let y = Axis::linear("rate", Unit::BitsPerSecond, 0.0, top);
     let mut chart = chart(setting, host, "Rate", y);
-    if let Some(link) = link {
-        let ends = vec![(0.0, link), (seconds(setting.until), link)];
-        chart.series.push(Series::new(
-            "the path's rate",
-            Color::Grey,
-            Shape::Dashes,
-            ends,
-        ));
+    let links = setting.link_rates(host);
+    if !links.is_empty() {
+        let name = "the path's rate";
+        chart
+            .series
+            .push(Series::new(name, Color::Grey, Shape::Dashes, links));
     }
     let points = |of: fn(&Sample) -> Option<u64>| -> Vec<(f64, f64)> {
         let points = samples

@@ -4,6 +4,7 @@ use super::plot::{Axis, Band, Color, Mark, Unit};
 use super::words::HOSTS;
 use crate::plan::{Scenario, Time};
 use crate::trace::{HostTrace, Trace, What};
+use gapless_link::Profile;
 use gapless_udx::{Algorithm, Event, RecoveryEvent};
 use std::collections::BTreeMap;
 
@@ -68,17 +69,43 @@ impl<'a> Setting<'a> {
         both.chain(only).chain(others).collect()
     }
 
-    /// When the way from `host` was down, as far as it is shown.
-    pub(super) fn downs(&self, host: usize) -> Vec<(Time, Time)> {
+    /// The profiles of the way from `host`, each with the time for which it was in force.
+    fn profiles(&self, host: usize) -> Vec<(&'a Profile, Time, Time)> {
         let Some(scenario) = self.scenario() else {
             return Vec::new();
         };
-        let phases = [
-            (&scenario.faults[host], 0, scenario.calm_from),
-            (&scenario.calm[host], scenario.calm_from, Time::MAX),
-        ];
+        let calm = scenario.calm_from;
+        let routes = scenario.routes.iter().filter(|route| route.at < calm);
+        let changes = routes.map(|route| (&route.paths[host], route.at));
+        let mut profiles = vec![(&scenario.faults[host], 0)];
+        profiles.extend(changes);
+        profiles.push((&scenario.calm[host], calm));
+        let ends = profiles.iter().skip(1).map(|it| it.1).chain([Time::MAX]);
+        let spans = profiles.iter().zip(ends);
+        let spans = spans.map(|(&(profile, from), to)| (profile, from, to));
+        spans
+            .filter(|it| it.1 < it.2 && it.1 < self.until)
+            .collect()
+    }
+
+    /// Bits per second of the way from `host` over time, where it has a rate.
+    pub(super) fn link_rates(&self, host: usize) -> Vec<(f64, f64)> {
+        let rates = self
+            .profiles(host)
+            .into_iter()
+            .flat_map(|(profile, from, to)| {
+                let rate = profile.rate.map(|rate| rate as f64);
+                let ends = [from, to.min(self.until)].map(seconds);
+                rate.into_iter()
+                    .flat_map(move |rate| ends.map(|at| (at, rate)))
+            });
+        rates.collect()
+    }
+
+    /// When the way from `host` was down, as far as it is shown.
+    pub(super) fn downs(&self, host: usize) -> Vec<(Time, Time)> {
         let mut downs = Vec::new();
-        for (profile, from, to) in phases {
+        for (profile, from, to) in self.profiles(host) {
             for blackout in &profile.blackouts {
                 let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos());
                 let begin = nanos(blackout.from).unwrap_or(Time::MAX);
@@ -94,7 +121,7 @@ impl<'a> Setting<'a> {
 
     /// What happened to the host or to the path, as lines.
     pub(super) fn marks(&self, host: usize) -> Vec<Mark> {
-        let kinds: [Kind; 7] = [
+        let kinds: [Kind; 8] = [
             (REDUCED, Color::Red, |what| {
                 matches!(
                     what,
@@ -124,6 +151,9 @@ impl<'a> Setting<'a> {
             }),
             ("address changed", Color::Teal, |what| {
                 matches!(what, What::Moved(_) | What::Engine(Event::Moved { .. }))
+            }),
+            ("another route", Color::Blue, |what| {
+                matches!(what, What::Route)
             }),
             ("the calm begins", Color::Violet, |what| {
                 matches!(what, What::Calm)
@@ -178,14 +208,7 @@ impl<'a> Setting<'a> {
 
     /// Bits per second of the way from `host`, at the end of the run.
     pub(super) fn link_rate(&self, host: usize) -> Option<u64> {
-        let scenario = self.scenario()?;
-        let is_calm = self.until > scenario.calm_from;
-        let profile = if is_calm {
-            &scenario.calm
-        } else {
-            &scenario.faults
-        };
-        profile[host].rate
+        self.profiles(host).last().and_then(|it| it.0.rate)
     }
 }
 

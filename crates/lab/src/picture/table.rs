@@ -63,6 +63,7 @@ fn describe(setting: &Setting<'_>, happening: &Happening) -> Option<String> {
     let host = happening.host.unwrap_or_default();
     Some(match &happening.what {
         What::Calm => "the calm begins: the path delivers from now on".into(),
+        What::Route => "packets take another route from now on".into(),
         What::Moved(address) => format!("has the address {address} from now on"),
         What::Closes => "its application closes the connection".into(),
         What::Vanishes => "vanishes without a word".into(),

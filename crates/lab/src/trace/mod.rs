@@ -104,6 +104,8 @@ pub struct Happening {
 pub enum What {
     /// The path delivers from now on.
     Calm,
+    /// Packets take another route from now on.
+    Route,
     /// The host is at another address from now on.
     Moved(SocketAddr),
     /// The application closes the connection.
@@ -339,8 +341,9 @@ impl Trace {
         let Some(scenario) = &self.scenario else {
             return false;
         };
-        let paths = [&scenario.faults, &scenario.calm];
-        paths.iter().any(|path| path[sender].aqm == Aqm::Codel)
+        let routes = scenario.routes.iter().map(|route| &route.paths);
+        let mut paths = [&scenario.faults, &scenario.calm].into_iter().chain(routes);
+        paths.any(|path| path[sender].aqm == Aqm::Codel)
     }
 
     /// What a managed queue does to a datagram is known only later, and not of which: by the end, what has not arrived is lost.
@@ -476,7 +479,7 @@ impl What {
                 event,
                 Event::Connected | Event::Version(_) | Event::Moved { .. } | Event::Closed
             ),
-            Self::Calm | Self::Moved(_) | Self::Closes | Self::Vanishes => true,
+            Self::Calm | Self::Route | Self::Moved(_) | Self::Closes | Self::Vanishes => true,
         }
     }
 }
