@@ -28,7 +28,7 @@ pub(crate) struct Selection {
     /// Round trip times, ms [bulk, short: 1,20,100,300; fairness: 20,100]
     #[arg(long, value_delimiter = ',')]
     pub(crate) rtt: Vec<u32>,
-    /// Rates of the bottleneck, Mbit/s [bulk: 1,10,100,1000; short: 1,10,100; fairness: 10,100]
+    /// Rates of the bottleneck, Mbit/s [bulk: 1,10,100,1000; short: 1,10,100; fairness: 10]
     #[arg(long, value_delimiter = ',')]
     pub(crate) rate: Vec<u32>,
     /// Queues before it, percent of rate times round trip time [bulk, fairness: 25,100,400; short: 100]
@@ -108,7 +108,7 @@ impl Selection {
 
     pub(crate) fn fairness(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
-        for path in self.axes(&[0], &[20, 100], &[10, 100], &[25, 100, 400]) {
+        for path in self.axes(&[0], &[20, 100], &[10], &[25, 100, 400]) {
             for kinds in groups(&self.kinds()) {
                 let time = self.time(path.fairness_time());
                 self.repeat(&mut jobs, &Measure::Compete { kinds, time }, path, 1);
@@ -192,12 +192,12 @@ fn groups(kinds: &[Kind]) -> Vec<Vec<Kind>> {
     groups
 }
 
-/// Runs what the journal does not have. Without a journal, runs everything.
-pub(crate) fn run(jobs: Vec<Job>, threads: usize, journal: Option<&FilePath>) -> Result<Results> {
-    let mut journal = journal.map(Journal::open).transpose()?;
-    let known = journal
+/// Runs what the journals do not have. Without journals, runs everything.
+pub(crate) fn run(jobs: Vec<Job>, threads: usize, journals: Option<Journals>) -> Result<Results> {
+    let mut journals = journals;
+    let known = journals
         .as_mut()
-        .map(|journal| std::mem::take(&mut journal.known))
+        .map(|journals| std::mem::take(&mut journals.known))
         .unwrap_or_default();
     let mut done = Vec::new();
     let mut open = Vec::new();
@@ -212,7 +212,7 @@ pub(crate) fn run(jobs: Vec<Job>, threads: usize, journal: Option<&FilePath>) ->
     let shared = Mutex::new(Shared {
         progress: Progress::new(open.iter().map(|(_, job)| job.cost()).sum(), open.len()),
         open: open.into_iter(),
-        journal,
+        journals,
         done,
         failed: None,
     });
@@ -237,7 +237,7 @@ pub(crate) fn run(jobs: Vec<Job>, threads: usize, journal: Option<&FilePath>) ->
 
 struct Shared<'a> {
     open: std::vec::IntoIter<(usize, &'a Job)>,
-    journal: Option<Journal>,
+    journals: Option<Journals>,
     progress: Progress,
     done: Vec<(usize, Outcome)>,
     failed: Option<anyhow::Error>,
@@ -256,8 +256,8 @@ fn work(shared: &Mutex<Shared<'_>>) {
         let outcome = job.run();
         let mut shared = shared.lock().unwrap_or_else(|poison| poison.into_inner());
         let noted = outcome.and_then(|outcome| {
-            if let Some(journal) = &mut shared.journal {
-                journal.note(job, &outcome)?;
+            if let Some(journals) = &mut shared.journals {
+                journals.note(job, &outcome)?;
             }
             shared.done.push((index, outcome));
             Ok(())
@@ -269,29 +269,43 @@ fn work(shared: &Mutex<Shared<'_>>) {
     }
 }
 
-/// A file with a line for each run that is over: who was interrupted goes on where he was.
-struct Journal {
-    file: File,
+/// Files with a line for each run that is over: who was interrupted goes on where he was. One is for runs with our code, which changes
+/// with every commit, one for those without.
+pub(crate) struct Journals {
+    ours: File,
+    others: File,
     known: HashMap<String, Vec<u64>>,
 }
 
-impl Journal {
-    fn open(path: &FilePath) -> Result<Self> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let known = text.lines().filter_map(parse).collect();
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Journal { file, known })
+impl Journals {
+    pub(crate) fn open(ours: &FilePath, others: &FilePath) -> Result<Self> {
+        let mut known = HashMap::new();
+        let mut open = |path: &FilePath| -> Result<File> {
+            if let Some(directory) = path.parent() {
+                fs::create_dir_all(directory)?;
+            }
+            let text = fs::read_to_string(path).unwrap_or_default();
+            known.extend(text.lines().filter_map(parse));
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            file.with_context(|| format!("cannot write {}", path.display()))
+        };
+        let (ours, others) = (open(ours)?, open(others)?);
+        Ok(Journals {
+            ours,
+            others,
+            known,
+        })
     }
 
     fn note(&mut self, job: &Job, outcome: &Outcome) -> Result<()> {
         let numbers: Vec<_> = outcome.numbers().iter().map(u64::to_string).collect();
         // In one call, so that an interrupted line is the last one; the leading newline ends one of an earlier run.
         let line = format!("\n{job}: {} .", numbers.join(" "));
-        self.file.write_all(line.as_bytes())?;
+        let file = match job.has_ours() {
+            true => &mut self.ours,
+            false => &mut self.others,
+        };
+        file.write_all(line.as_bytes())?;
         Ok(())
     }
 }

@@ -54,6 +54,14 @@ impl Job {
         outcome.with_context(|| self.to_string())
     }
 
+    /// Whether our code has a part in it.
+    pub(crate) fn has_ours(&self) -> bool {
+        match &self.measure {
+            Measure::Bulk { kind, .. } | Measure::Short { kind, .. } => kind.is_ours(),
+            Measure::Compete { kinds, .. } => kinds.iter().any(|kind| kind.is_ours()),
+        }
+    }
+
     /// About how many packets it moves, for telling how much is left.
     pub(crate) fn cost(&self) -> f64 {
         let packets = self.path.capacity() as f64 / 1500.0;

@@ -9,19 +9,20 @@ mod grid;
 mod job;
 mod markdown;
 mod ours;
+mod page;
 mod path;
 mod quinn;
 mod report;
 mod rows;
 mod smoltcp;
 mod snapshot;
+mod source;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod world;
 
 use std::path::{Path as FilePath, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,8 +89,18 @@ enum Format {
     Csv,
 }
 
+#[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    Goodput,
+    Short,
+    Fairness,
+}
+
 #[derive(Args)]
 struct All {
+    /// Only these tables
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
     #[command(flatten)]
     selection: Selection,
     /// Where the files go
@@ -152,6 +163,7 @@ const GOODPUT: &str = "goodput.csv";
 const SHORT: &str = "short.csv";
 const FAIRNESS: &str = "fairness.csv";
 const TABLES: &str = "tables.md";
+const PAGE: &str = "page.html";
 const COMMIT: &str = "commit";
 
 impl Table {
@@ -171,21 +183,35 @@ impl Table {
 impl All {
     fn run(&self) -> Result<()> {
         std::fs::create_dir_all(&self.out)?;
-        let commit = commit()?;
-        let journal = FilePath::new("target/compare").join(format!("journal-{commit}.txt"));
+        let commit = source::commit()?;
+        let directory = FilePath::new("target/compare");
+        let ours = directory.join(format!("ours-{commit}.txt"));
+        let others = directory.join(format!("others-{}.txt", source::others()?));
         // What was measured with other code counts for nothing.
-        if self.again || commit.ends_with(CHANGED) {
-            let _ = std::fs::remove_file(&journal);
+        if self.again || commit.ends_with(source::CHANGED) {
+            let _ = std::fs::remove_file(&ours);
+        }
+        if self.again {
+            let _ = std::fs::remove_file(&others);
         }
         let selection = &self.selection;
-        let mut jobs = selection.bulk();
-        jobs.extend(selection.short());
-        jobs.extend(selection.fairness());
+        let wants = |part| self.only.is_empty() || self.only.contains(&part);
+        let mut jobs = Vec::new();
+        if wants(Part::Goodput) {
+            jobs.extend(selection.bulk());
+        }
+        if wants(Part::Short) {
+            jobs.extend(selection.short());
+        }
+        if wants(Part::Fairness) {
+            jobs.extend(selection.fairness());
+        }
         if jobs.is_empty() {
             bail!("nothing to run");
         }
         eprintln!("{} runs at commit {commit}", jobs.len());
-        let results = grid::run(jobs, threads(self.jobs), Some(&journal))?;
+        let journals = grid::Journals::open(&ours, &others)?;
+        let results = grid::run(jobs, threads(self.jobs), Some(journals))?;
         rows::write(&self.out.join(GOODPUT), &rows::bulk(&results))?;
         rows::write(&self.out.join(SHORT), &rows::short(&results))?;
         rows::write(&self.out.join(FAIRNESS), &rows::fairness(&results))?;
@@ -198,11 +224,19 @@ impl All {
 fn render(files: &FilePath) -> Result<()> {
     let commit = std::fs::read_to_string(files.join(COMMIT))
         .with_context(|| format!("nothing was measured into {}", files.display()))?;
+    let commit = commit.trim().to_string();
     let bulk = rows::read(&files.join(GOODPUT))?;
     let short = rows::read(&files.join(SHORT))?;
     let fairness = rows::read(&files.join(FAIRNESS))?;
     let tables = markdown::tables(&commit, &bulk, &short, &fairness);
     std::fs::write(files.join(TABLES), tables)?;
+    let measured = page::Measured {
+        commit,
+        bulk,
+        short,
+        fairness,
+    };
+    std::fs::write(files.join(PAGE), page::html(&measured))?;
     eprintln!("wrote {}", files.display());
     Ok(())
 }
@@ -211,17 +245,3 @@ fn threads(chosen: Option<usize>) -> usize {
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
     chosen.unwrap_or_else(all)
 }
-
-/// What the figures belong to.
-fn commit() -> Result<String> {
-    let git = |arguments: &[&str]| -> Result<String> {
-        let output = Command::new("git").args(arguments).output();
-        let output = output.context("git is needed to name the commit")?;
-        Ok(String::from_utf8(output.stdout)?.trim().to_string())
-    };
-    let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    let head = git(&["rev-parse", "--short=10", "HEAD"])?;
-    Ok(head + if changed { CHANGED } else { "" })
-}
-
-const CHANGED: &str = "-changed";
