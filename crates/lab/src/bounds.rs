@@ -7,8 +7,9 @@ use std::time::Duration;
 /// How long a run may stand still in the calm.
 ///
 /// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; what
-/// answers the probe tells what was lost, and that is sent again within some round trips. Half a timeout more covers a probe that
-/// a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
+/// answers the probe tells what was lost, and that is sent again within some round trips. Two timeouts more cover a path on which large
+/// packets vanish from now on: three of them in a row have to be lost before it is told from loss (RFC 8899 4.3). They cover a probe,
+/// too, that a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
 ///
 /// `lateness` is how much longer a round trip may have been before ([`lateness`]): the estimate remembers it for a while, and what was
 /// late then is still underway.
@@ -22,7 +23,7 @@ pub(crate) fn patience(
     let timeout = (2 * SECOND)
         .max(6 * round_trip)
         .max(round_trip + 5 * lateness);
-    timeouts * timeout + timeout / 2 + 8 * round_trip + lateness + longest_rest(streams)
+    (timeouts + BLACK_HOLE - 1) * timeout + 8 * round_trip + lateness + longest_rest(streams)
 }
 
 /// How long a round trip may have taken before the calm, where something made it longer than it is then: another route, a spike, a
@@ -119,6 +120,8 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Timeouts until a black hole is found: [`crate::STALL_PTOS`].
+const BLACK_HOLE: u64 = crate::STALL_PTOS;
 /// Bytes of a stream in one packet, at the least.
 const PACKET: u64 = 1100;
 /// UDX 4.2: 25 ms.
