@@ -1,6 +1,7 @@
 //! The table on one page: a row for each peer and version, a column for each scenario, and a few speeds.
 
 use crate::cell::{Cell, Link, Verdict};
+use crate::document;
 use crate::libp2p;
 use crate::plan::Scenario;
 use crate::table::{Notes, Results, rate, same_table};
@@ -8,10 +9,36 @@ use std::fmt::Write;
 
 type Judged = (Cell, Verdict);
 
+/// The overview as `docs/udx.md` has it: without what only skipped peers would say.
+pub(crate) fn in_document(results: &Results) -> String {
+    let mut text = String::new();
+    let mut notes = Notes::default();
+    counts(results, &mut notes, &mut text);
+    text.push('\n');
+    notes.paragraphs(&mut text);
+    speeds(results, &mut text);
+    document::in_document(&text)
+}
+
 /// How many cells of each peer, version and scenario passed, over all directions and links.
 pub(crate) fn overview(results: &Results) -> String {
     let mut text = String::new();
     let mut notes = Notes::default();
+    let columns = counts(results, &mut notes, &mut text);
+    for (peer, _) in &results.skipped {
+        let _ = writeln!(text, "| {peer} | - |{}", " skipped |".repeat(columns));
+    }
+    notes.write(&mut text);
+    for (peer, reason) in &results.skipped {
+        let _ = writeln!(text, "\n{peer}, skipped: {reason}");
+    }
+    speeds(results, &mut text);
+    text.extend(results.libp2p.iter().map(libp2p::Found::markdown));
+    text
+}
+
+/// The table of how many passed; how many scenarios it has.
+fn counts(results: &Results, notes: &mut Notes, text: &mut String) -> usize {
     let scenarios: Vec<Scenario> = Scenario::ALL
         .into_iter()
         .filter(|scenario| {
@@ -35,24 +62,11 @@ pub(crate) fn overview(results: &Results) -> String {
                 .cells
                 .iter()
                 .filter(|(cell, _)| same_table(cell, first) && cell.scenario == *scenario);
-            let _ = write!(text, " {} |", tally(cells, &mut notes));
+            let _ = write!(text, " {} |", tally(cells, notes));
         }
         text.push('\n');
     }
-    for (peer, _) in &results.skipped {
-        let _ = writeln!(
-            text,
-            "| {peer} | - |{}",
-            " skipped |".repeat(scenarios.len())
-        );
-    }
-    notes.write(&mut text);
-    for (peer, reason) in &results.skipped {
-        let _ = writeln!(text, "\n{peer}, skipped: {reason}");
-    }
-    speeds(results, &mut text);
-    text.extend(results.libp2p.iter().map(libp2p::Found::markdown));
-    text
+    scenarios.len()
 }
 
 /// "12", or "8, 4 n/a [1]", or worse.

@@ -3,11 +3,13 @@
 use crate::abilities;
 use crate::cell::{Cell, Direction, Link, Settings, Verdict};
 use crate::child::Program;
+use crate::document;
 use crate::golang;
 use crate::kind::Kind;
 use crate::libp2p;
 use crate::overview;
 use crate::plan::{Choice, Scenario};
+use crate::record::Record;
 use crate::table::{self, Results};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
@@ -24,7 +26,9 @@ Examples:
   cargo xtask interop --list                           peers and scenarios, without running any
   cargo xtask interop --peer gapless --scenario 64mib  one row, all links and directions
   cargo xtask interop --peer model-go-v3 --link bad    one peer over the worst link
-  cargo xtask interop --overview > table.md            the whole on one page, as in docs/udx.md
+  cargo xtask interop --overview > table.md            the whole on one page
+  cargo xtask interop --results found.json --write docs/udx.md
+                                                       the tables of the documents; can be broken off and gone on with
 
 The exit code is 0 if no cell failed. What a peer cannot do is no failure: its cell says n/a and where that
 is written. A peer that cannot be had is skipped, which the table and its last lines say.";
@@ -60,6 +64,12 @@ pub(crate) struct Options {
     /// Print how many cells passed instead, on one page
     #[arg(long, conflicts_with_all = ["json", "markdown"])]
     overview: bool,
+    /// Keep what is found in this file, an object of JSON for each cell as it comes. Cells that stand there are not run again
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Write the tables into this document, between its marks; can be given several times
+    #[arg(long, value_name = "DOCUMENT", requires = "results")]
+    write: Vec<PathBuf>,
     /// Seed of contents and of the links' chances
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -95,7 +105,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     };
     let cells = cells.into_iter();
     let cells = cells.filter(|cell| programs.iter().any(|(kind, _)| *kind == cell.peer));
-    results.cells = run_all(options, cells.collect(), &programs);
+    let mut record = options.results.as_deref().map(Record::open).transpose()?;
+    results.cells = run_all(options, cells.collect(), &programs, record.as_mut())?;
+    for document in &options.write {
+        let commits = record.as_ref().map(Record::commits).unwrap_or_default();
+        document::write(document, &results, &commits)?;
+    }
     if let Some(wanted) = options.libp2p() {
         match libp2p::run(&wanted) {
             Ok(found) => {
@@ -137,7 +152,8 @@ impl Options {
     /// What to do with go-libp2p, whose scenarios are others.
     fn libp2p(&self) -> Option<libp2p::Options> {
         let wanted = match self.peer.is_empty() {
-            true => self.scenario.is_empty(),
+            // Its rows are not kept in the file.
+            true => self.scenario.is_empty() && self.results.is_none(),
             false => self.peer.iter().any(|name| name == libp2p::NAME),
         };
         let or = |chosen: &[Link], default: &[Link]| match chosen {
@@ -300,13 +316,25 @@ fn prepare(peers: &[Kind], results: &mut Results) -> Result<Programs> {
 }
 
 /// Runs all cells; those that mostly wait beside the others.
-fn run_all(options: &Options, cells: Vec<Cell>, programs: &Programs) -> Vec<(Cell, Verdict)> {
+fn run_all(
+    options: &Options,
+    cells: Vec<Cell>,
+    programs: &Programs,
+    record: Option<&mut Record>,
+) -> Result<Vec<(Cell, Verdict)>> {
     let count = cells.len();
+    let known = |cell: &Cell| record.as_ref().and_then(|record| record.verdict(cell));
+    let done: HashMap<_, _> = cells
+        .iter()
+        .enumerate()
+        .filter_map(|(place, cell)| Some((place, (*cell, known(cell)?))))
+        .collect();
     let numbered = cells.into_iter().enumerate();
+    let numbered = numbered.filter(|(place, _)| !done.contains_key(place));
     let (waiting, working): (VecDeque<_>, VecDeque<_>) =
         numbered.partition(|(_, cell)| cell.scenario.mostly_waits());
     let (waiting, working) = (Mutex::new(waiting), Mutex::new(working));
-    let done = Mutex::new(HashMap::new());
+    let (done, record) = (Mutex::new(done), Mutex::new((record, Ok(()))));
     let settings = Settings {
         seed: options.seed,
         idle: Duration::from_secs(options.idle),
@@ -329,6 +357,11 @@ fn run_all(options: &Options, cells: Vec<Cell>, programs: &Programs) -> Vec<(Cel
                 done.len() + 1,
                 table::line(&cell, &verdict)
             );
+            if let (Some(record), written) = &mut *lock(&record)
+                && written.is_ok()
+            {
+                *written = record.add(&cell, &verdict);
+            }
             done.insert(place, (cell, verdict));
         }
     };
@@ -345,7 +378,8 @@ fn run_all(options: &Options, cells: Vec<Cell>, programs: &Programs) -> Vec<(Cel
     });
     let mut done: Vec<_> = std::mem::take(&mut *lock(&done)).into_iter().collect();
     done.sort_unstable_by_key(|(place, _)| *place);
-    done.into_iter().map(|(_, result)| result).collect()
+    std::mem::replace(&mut lock(&record).1, Ok(()))?;
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

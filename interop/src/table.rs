@@ -2,7 +2,7 @@
 
 use crate::cell::{Cell, Direction, Link, Verdict};
 use crate::libp2p;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Everything that a run found out.
@@ -28,6 +28,15 @@ impl Results {
 
     /// One line that says it all.
     pub(crate) fn summary(&self) -> String {
+        let mut line = format!("{}, {} peers skipped", self.counts(), self.skipped.len());
+        for (peer, reason) in &self.skipped {
+            let _ = write!(line, "\nSKIPPED {peer}: {reason}");
+        }
+        line
+    }
+
+    /// How many cells ended how.
+    pub(crate) fn counts(&self) -> String {
         let failed = self.failures();
         let impossible =
             |(_, verdict): &&(Cell, Verdict)| matches!(verdict, Verdict::NotPossible(_));
@@ -35,46 +44,14 @@ impl Results {
         let above = self.libp2p.as_ref();
         let rows = self.cells.len() + above.map_or(0, |found| found.passed() + found.failures());
         let passed = rows - failed - impossible;
-        let mut line = format!(
-            "{passed} passed, {failed} failed, {impossible} not possible for the peer, {} peers skipped",
-            self.skipped.len()
-        );
-        for (peer, reason) in &self.skipped {
-            let _ = write!(line, "\nSKIPPED {peer}: {reason}");
-        }
-        line
+        format!("{passed} passed, {failed} failed, {impossible} not possible for the peer")
     }
 
     /// One line per cell.
     pub(crate) fn json(&self) -> String {
         let mut text = String::new();
         for (cell, verdict) in &self.cells {
-            let mut line = json!({
-                "peer": cell.peer.name(),
-                "version": cell.version.name(),
-                "scenario": cell.scenario.name(),
-                "ours": if cell.direction.ours_dials { "dials" } else { "accepts" },
-                "active": if cell.direction.ours_active { "ours" } else { "peer" },
-                "link": cell.link.name(),
-            });
-            let more = match verdict {
-                Verdict::Pass {
-                    seconds,
-                    bytes,
-                    note,
-                } => json!({
-                    "verdict": "pass", "seconds": seconds, "bytes": bytes,
-                    "megabytes_per_second": rate(cell, *seconds, *bytes), "note": note,
-                }),
-                Verdict::Fail(reason) => json!({ "verdict": "fail", "reason": reason }),
-                Verdict::NotPossible(reason) => {
-                    json!({ "verdict": "not-possible", "reason": reason })
-                }
-            };
-            if let (Some(line), Some(more)) = (line.as_object_mut(), more.as_object()) {
-                line.extend(more.clone());
-            }
-            let _ = writeln!(text, "{line}");
+            let _ = writeln!(text, "{}", object(cell, verdict));
         }
         text.extend(self.libp2p.iter().map(libp2p::Found::json));
         for (peer, reason) in &self.skipped {
@@ -144,6 +121,34 @@ impl Results {
     }
 }
 
+/// One cell as a program reads it.
+pub(crate) fn object(cell: &Cell, verdict: &Verdict) -> Value {
+    let mut object = json!({
+        "peer": cell.peer.name(),
+        "version": cell.version.name(),
+        "scenario": cell.scenario.name(),
+        "ours": if cell.direction.ours_dials { "dials" } else { "accepts" },
+        "active": if cell.direction.ours_active { "ours" } else { "peer" },
+        "link": cell.link.name(),
+    });
+    let more = match verdict {
+        Verdict::Pass {
+            seconds,
+            bytes,
+            note,
+        } => json!({
+            "verdict": "pass", "seconds": seconds, "bytes": bytes,
+            "megabytes_per_second": rate(cell, *seconds, *bytes), "note": note,
+        }),
+        Verdict::Fail(reason) => json!({ "verdict": "fail", "reason": reason }),
+        Verdict::NotPossible(reason) => json!({ "verdict": "not-possible", "reason": reason }),
+    };
+    if let (Some(object), Some(more)) = (object.as_object_mut(), more.as_object()) {
+        object.extend(more.clone());
+    }
+    object
+}
+
 pub(crate) fn same_table(one: &Cell, other: &Cell) -> bool {
     one.peer == other.peer && one.version == other.version
 }
@@ -211,6 +216,13 @@ impl Notes {
         format!("[{}]", number + 1)
     }
 
+    /// A paragraph for each, under the numbers that the cells refer to.
+    pub(crate) fn paragraphs(&self, text: &mut String) {
+        for (number, note) in self.0.iter().enumerate() {
+            let _ = writeln!(text, "[{}] {}.\n", number + 1, capitalised(note));
+        }
+    }
+
     pub(crate) fn write(&self, text: &mut String) {
         if !self.0.is_empty() {
             text.push('\n');
@@ -219,6 +231,12 @@ impl Notes {
             let _ = writeln!(text, "{}. {}", number + 1, note.replace('|', "\\|"));
         }
     }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + rest.as_str()
 }
 
 /// One line about one cell.

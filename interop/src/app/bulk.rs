@@ -14,7 +14,8 @@ const READ: usize = 64 << 10;
 /// A slow reader takes nothing for so long: windows and send buffers fill meanwhile.
 const PAUSE: Duration = Duration::from_millis(800);
 
-/// Then it takes so many bytes, and waits this long, again and again.
+/// Then it takes so many bytes, and waits this long, again and again. Some libraries give no more than one frame at once, so it is the
+/// bytes that count.
 const SLOW_READ: usize = 16 << 10;
 const SLOW_WAIT: Duration = Duration::from_millis(2);
 
@@ -173,6 +174,7 @@ async fn take_all<S: Stream>(
     }
     let mut seen = Seen::default();
     let mut first = None;
+    let mut until_wait = SLOW_READ;
     loop {
         let chunk = stream.read(if slow { SLOW_READ } else { READ }).await;
         let chunk = chunk.with_context(|| format!("reading after {} bytes", seen.bytes()))?;
@@ -185,7 +187,9 @@ async fn take_all<S: Stream>(
             "more than the {} bytes sent",
             plan.bytes
         );
-        if slow {
+        until_wait = until_wait.saturating_sub(chunk.len());
+        if slow && until_wait == 0 {
+            until_wait = SLOW_READ;
             tokio::time::sleep(SLOW_WAIT).await;
         }
     }
