@@ -8,7 +8,7 @@ use std::ffi::OsString;
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// What the lab takes: --seeds N, --from S, --seed S, --log, --load NAME, --path PROFILE, --help
+    /// What the lab takes: --seeds N, --from S, --seed S, --log, --marks, --sabotage [NAME], --load NAME, --path PROFILE, --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }

@@ -3,14 +3,15 @@
 mod counting;
 mod failing;
 mod marks;
+mod sabotage;
 
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
 use gapless_lab::peers::Kind;
 use gapless_lab::{
     Failure, HostileSummary, MS, MarkGroup, MarkTally, Report, SECOND, STALL_PTOS, Scenario,
-    Summary, run_hostile_seed, run_hostile_seeds, run_logged, run_seed, run_seed_against,
-    run_seeds, run_seeds_against, run_whole,
+    Summary, Trial, run_hostile_seed, run_hostile_seeds, run_logged, run_seed, run_seed_against,
+    run_seeds, run_seeds_against, run_trial, run_trials, run_whole,
 };
 use gapless_link::Profile;
 use gapless_udx::{Version, VersionChoice};
@@ -59,6 +60,12 @@ struct Options {
     /// Seeds of a hostile peer that attacks an engine, instead of two engines on a bad path
     #[arg(long, conflicts_with = "load")]
     hostile: bool,
+    /// Run this trial alone
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["seed", "load", "hostile", "against"])]
+    trial: Option<u64>,
+    /// Switch known defects of the engines on, one by one (or this one), and look for each in so many seeds
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = sabotage::ALL, conflicts_with_all = ["seed", "load", "hostile", "against", "trial"])]
+    sabotage: Option<String>,
     /// Print how often each rare branch of the engines was taken
     #[arg(long, conflicts_with_all = ["seed", "load"])]
     marks: bool,
@@ -68,6 +75,12 @@ fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(file) = &options.replay {
         return exit(replay(file, &options));
+    }
+    if let Some(name) = &options.sabotage {
+        return exit(sabotage::hunt_all(name, options.seeds));
+    }
+    if let Some(number) = options.trial {
+        return exit(one_trial(number, options.log));
     }
     let done = match (&options.load, options.seed) {
         (Some(name), _) => one_load(name, &options),
@@ -109,12 +122,48 @@ fn many_seeds(options: &Options) -> bool {
         None => run_seeds(seeds, progress),
     };
     print_summary(&summary, begin.elapsed().as_secs_f64());
+    let no_trial_failed = options.against.is_some() || many_trials(options, &collector);
     let groups = match options.against {
         Some(kind) => vec![MarkGroup::Against(kind)],
         None => vec![MarkGroup::Seeds, MarkGroup::ManySeeds],
     };
     let all_hit = print_marks(&collector.tally(), &groups, options.marks);
-    summary.failures.is_empty() && all_hit
+    summary.failures.is_empty() && no_trial_failed && all_hit
+}
+
+/// One for each so many seeds.
+fn many_trials(options: &Options, collector: &marks::Collector) -> bool {
+    let begin = Instant::now();
+    let first = options.from / SEEDS_PER_TRIAL;
+    let numbers = first..first + options.seeds.div_ceil(SEEDS_PER_TRIAL);
+    let count = numbers.end - numbers.start;
+    let failures = run_trials(numbers, |_| collector.collect_trial());
+    for failure in &failures {
+        println!("{failure}\n");
+    }
+    println!(
+        "{count} trials in {:.1} s, {} failed",
+        begin.elapsed().as_secs_f64(),
+        failures.len()
+    );
+    failures.is_empty()
+}
+
+fn one_trial(number: u64, log: bool) -> bool {
+    let trial = Trial::new(number);
+    if log {
+        print_logged(&trial.scenario);
+    }
+    match run_trial(number) {
+        Ok(report) => {
+            print_report(&report);
+            true
+        }
+        Err(failure) => {
+            println!("{failure}");
+            false
+        }
+    }
 }
 
 fn print_summary(summary: &Summary, seconds: f64) {
@@ -413,5 +462,7 @@ fn print_report(report: &Report) {
 
 /// Failing seeds that are made small; where more fail, most fail for the same reason.
 const MOST_SHRUNK: usize = 10;
+/// A trial takes as long as many seeds.
+const SEEDS_PER_TRIAL: u64 = 16;
 const PROGRESS_EVERY: u64 = 10_000;
 const HOSTILE_PROGRESS_EVERY: u64 = 500;

@@ -1,9 +1,11 @@
 //! What is asked of an engine after each wake.
 
 use crate::host::{Departing, Host};
+use crate::judge::Judge;
 use crate::plan::{HostPlan, Scenario};
 use crate::report::Rule;
 use crate::watch::Fault;
+use gapless_udx::Stats;
 use gapless_udx::wire::{Datagram, Frame};
 
 /// The checks of one engine and what they remember of it.
@@ -17,6 +19,7 @@ pub(crate) struct Check {
     /// Those of them that may still be underway out of the engine.
     probes_left: u64,
     most_memory: usize,
+    judge: Judge,
 }
 
 impl Check {
@@ -30,11 +33,17 @@ impl Check {
             probes_before: 0,
             probes_left: 0,
             most_memory: 0,
+            judge: Judge::new(scenario, host),
         }
     }
 
     pub(crate) fn most_memory(&self) -> usize {
         self.most_memory
+    }
+
+    /// What the engine said of its connection last.
+    pub(crate) fn last_stats(&self) -> &Stats {
+        self.judge.last()
     }
 
     /// After a wake in which the host sent this.
@@ -77,7 +86,8 @@ impl Check {
             mtu: stats.mtu.into(),
             timeouts: stats.recovery.ptos,
         };
-        self.judge_in_flight(told, control_bytes(sent))
+        self.judge_in_flight(told, control_bytes(sent))?;
+        self.judge.look(connection, stats)
     }
 
     /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes excepted.

@@ -25,9 +25,11 @@ mod app;
 mod bounds;
 mod check;
 mod choices;
+mod forge;
 pub mod fuzz;
 mod host;
 mod hostile;
+mod judge;
 pub mod load;
 mod log;
 mod machine;
@@ -43,6 +45,7 @@ mod seeds;
 mod shrink;
 mod spans;
 pub mod trace;
+mod trials;
 mod watch;
 mod world;
 
@@ -67,4 +70,5 @@ pub use seeds::{
 };
 pub use shrink::{Shrunk, shrink, shrink_failure};
 pub use trace::Trace;
+pub use trials::{Trial, TrialFailure, run_trial, run_trials};
 pub use world::{run, run_logged, run_observed, run_traced};

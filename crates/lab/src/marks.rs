@@ -64,10 +64,10 @@ impl MarkTally {
         self.seeds += 1;
     }
 
-    /// In the run of this seed, a mark of this crate was hit so often.
+    /// In the run of this seed, or in one of no seed, a mark of this crate was hit so often.
     pub fn add(
         &mut self,
-        seed: u64,
+        seed: Option<u64>,
         of: &'static str,
         name: &'static str,
         sentence: &'static str,
@@ -82,7 +82,7 @@ impl MarkTally {
         if hits > 0 {
             entry.hits += hits;
             entry.seeds += 1;
-            entry.first = Some(entry.first.map_or(seed, |first| first.min(seed)));
+            entry.first = entry.first.into_iter().chain(seed).min();
         }
     }
 

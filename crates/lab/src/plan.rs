@@ -49,6 +49,8 @@ pub struct Scenario {
     pub finish_within: Time,
     /// The run is repeated with the engines polled in this way, and has to deliver the same bytes.
     pub other_manners: Option<[Manners; 2]>,
+    /// Somebody on the path acknowledges what was never sent, with every packet that acknowledges something.
+    pub optimist: bool,
     /// The engines check themselves after every so many steps (1: after each), because that takes time.
     pub check_every: u32,
     /// The run is cut off after so many steps, and what it came to by then is its report: for who has no time.

@@ -4,6 +4,7 @@ use crate::app::StreamOutcome;
 use crate::peers::Kind;
 use crate::plan::{SECOND, Time};
 use gapless_link::Counters;
+use gapless_udx::Stats;
 use std::fmt::{self, Display, Formatter};
 
 /// What is checked. The numbers are those of the design's list.
@@ -38,6 +39,8 @@ pub enum Rule {
     Amplification,
     /// A packet cost more than a bounded amount of work.
     Work,
+    /// A path that is fit for it was not used, or less than it could be.
+    Speed,
 }
 
 /// A rule that was broken.
@@ -74,6 +77,8 @@ pub struct Report {
     pub links: [Counters; 2],
     /// Most bytes that each engine held.
     pub memory: [usize; 2],
+    /// What each engine said of its connection at last.
+    pub engines: [Stats; 2],
     /// What each application saw of each stream.
     pub outcomes: [Vec<Option<StreamOutcome>>; 2],
 }
@@ -108,6 +113,7 @@ impl Rule {
             Self::Harm => "others' connections are left alone",
             Self::Amplification => "at most three times to whom is not proven",
             Self::Work => "bounded work for each packet",
+            Self::Speed => "what the path allows is used",
         }
     }
 }

@@ -79,6 +79,7 @@ impl Scenario {
             ending: Ending::Close { host: 0 },
             other_manners: None,
             check_every: 1,
+            optimist: false,
             steps_at_most: None,
             choices: Choices::default(),
         }
@@ -159,6 +160,7 @@ fn scenario(draw: &mut Draw<'_>) -> Scenario {
         streams,
         other_manners,
         check_every: 1,
+        optimist: false,
         steps_at_most: None,
         choices: Choices::default(),
     }

@@ -1,10 +1,11 @@
 //! An observer on the wire. It reads every packet that the engines send and holds it to what the sender may say, knowing nothing
 //! of the engines' insides.
 
+mod asked;
 mod foreign;
 mod ordered;
 
-use crate::plan::Scenario;
+use crate::plan::{Scenario, Time};
 use crate::report::Rule;
 use crate::spans::{Pieces, Spans};
 use gapless_seq::Wire32;
@@ -20,6 +21,7 @@ pub(crate) type Fault = (Rule, String);
 
 /// What was said on the one connection of a run.
 pub(crate) struct Watch {
+    now: Time,
     sides: [Side; 2],
 }
 
@@ -48,6 +50,7 @@ struct Side {
     /// By the other side's ID of the stream: its own ID, and limits that came before that was known.
     names: HashMap<u32, u32>,
     early_limits: HashMap<u32, u64>,
+    asked: asked::Asked,
 }
 
 #[derive(Default)]
@@ -86,9 +89,11 @@ impl Watch {
                 challenges: HashMap::new(),
                 names: HashMap::new(),
                 early_limits: HashMap::new(),
+                asked: asked::Asked::default(),
             }
         };
         Self {
+            now: 0,
             sides: [side(0), side(1)],
         }
     }
@@ -119,6 +124,7 @@ impl Watch {
             _ => self.check_number(host, &packet)?,
         }
         for frame in packet.frames() {
+            self.note_told(host, other, &frame);
             match frame {
                 Frame::Stream(stream) => self.check_stream(host, own, &stream)?,
                 Frame::Ack(ack) => self.check_ack(host, &ack)?,
@@ -148,7 +154,9 @@ impl Watch {
                 side.paths.entry(*asked).or_default().proven = true;
             }
         }
+        self.note_asked(host, from, &packet);
         if is_numbered(&packet) {
+            let side = &mut self.sides[host];
             let expected = side.highest_received.unwrap_or(side.first_number);
             let number = packet.header().number.expand(expected);
             let known = side.received.covers(number..number + 1);

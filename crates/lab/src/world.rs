@@ -3,10 +3,11 @@
 mod progress;
 
 use crate::check::Check;
+use crate::forge::ack_of_unsent;
 use crate::host::{Arrived, Departing, Host};
 use crate::log::{Sink, describe};
 use crate::observe::{Observers, Progress, Watching};
-use crate::plan::{Ending, SECOND, Scenario, Time};
+use crate::plan::{Ending, MS, SECOND, Scenario, Time};
 use crate::report::{Report, Rule, Seconds, Violation};
 use crate::trace::{Fate, Trace, What};
 use crate::watch::{Fault, Watch};
@@ -85,6 +86,7 @@ struct World<'a, 'b> {
     ended_in_faults: bool,
     /// By plan: over for both applications.
     over: Vec<bool>,
+    over_since: Vec<Option<Time>>,
     streams_over: Option<Time>,
     stage: Stage,
     given_up: bool,
@@ -144,6 +146,7 @@ impl<'a, 'b> World<'a, 'b> {
             closed_by: None,
             ended_in_faults: false,
             over: vec![false; scenario.streams.len()],
+            over_since: vec![None; scenario.streams.len()],
             streams_over: None,
             stage: Stage::Streams,
             given_up: false,
@@ -171,6 +174,7 @@ impl<'a, 'b> World<'a, 'b> {
                 return Err(self.violation(None, fault));
             };
             self.now = self.now.max(next);
+            self.watch.tell(self.now);
             self.turn_events();
             self.deliver();
             self.wake_hosts()?;
@@ -319,14 +323,17 @@ impl<'a, 'b> World<'a, 'b> {
                     if !delivery.damaged {
                         self.watch.delivered(receiver, from, &delivery.payload);
                     }
-                    host.arrive(
-                        self.now,
-                        Arrived {
-                            from,
-                            ecn,
-                            payload: delivery.payload,
-                        },
-                    );
+                    let next = self.watch.next_number(receiver);
+                    let forged = self
+                        .scenario
+                        .optimist
+                        .then(|| ack_of_unsent(&delivery.payload, next));
+                    for payload in [Some(delivery.payload), forged.flatten()]
+                        .into_iter()
+                        .flatten()
+                    {
+                        host.arrive(self.now, Arrived { from, ecn, payload });
+                    }
                 }
             }
         }
@@ -363,7 +370,48 @@ impl<'a, 'b> World<'a, 'b> {
             Ok(()) => {}
         }
         let checked = self.checks[index].after_wake(&self.hosts[index], &departing);
-        checked.map_err(|fault| self.violation(Some(index), fault))
+        checked.map_err(|fault| self.violation(Some(index), fault))?;
+        self.check_answers(index)
+    }
+
+    /// Who asked for a stream's limit is told as soon as the caller's manners let the engine speak.
+    fn check_answers(&self, index: usize) -> Result<(), Violation> {
+        let is_ours = self.hosts[index].machine.kind().is_none();
+        if self.stage != Stage::Streams || self.scenario.is_poisoned() || !is_ours {
+            return Ok(());
+        }
+        let manners = &self.scenario.hosts[index].manners;
+        let sends = manners.transmit_wait * (self.over.len() as u64 + 8);
+        let patience = ANSWER_WITHIN + manners.late + manners.receive_wait + sends;
+        let told = self.watch.check_told(index, patience);
+        told.map_err(|fault| self.violation(Some(index), fault))
+    }
+
+    /// In the calm, an engine forgets streams that are over for both applications.
+    fn check_forgotten(&self) -> Result<(), Violation> {
+        let calm = self.scenario.calm_from;
+        let long_over = |since: &&Option<Time>| {
+            since.is_some_and(|at| self.now.saturating_sub(at.max(calm)) > self.scenario.patience)
+        };
+        let over = self.over_since.iter().filter(long_over).count();
+        if over == 0 || self.scenario.is_poisoned() {
+            return Ok(());
+        }
+        for (index, host) in self.hosts.iter().enumerate() {
+            let Some(connection) = host.machine.connection() else {
+                continue;
+            };
+            // One stream is there from the dial on, used or not.
+            let held = connection.stats().streams;
+            if held > self.over.len() - over + 1 {
+                let detail = format!(
+                    "{held} streams are held, and {over} of {} were over long ago",
+                    self.over.len()
+                );
+                return Err(self.violation(Some(index), (Rule::Memory, detail)));
+            }
+        }
+        Ok(())
     }
 
     fn send(&mut self, index: usize, datagram: &Departing) -> Result<(), Violation> {
@@ -424,6 +472,10 @@ impl<'a, 'b> World<'a, 'b> {
             self.over[plan] = over;
         }
         if changed {
+            let since = self.over_since.iter_mut().zip(&self.over);
+            for (since, _) in since.filter(|(since, over)| **over && since.is_none()) {
+                *since = Some(self.now);
+            }
             self.hosts
                 .iter_mut()
                 .for_each(|host| host.wake_by(self.now));
@@ -450,6 +502,7 @@ impl<'a, 'b> World<'a, 'b> {
             return Err(self.violation(Some(index), (Rule::Delivery, detail)));
         }
         self.check_progress()?;
+        self.check_forgotten()?;
         if self.over.iter().all(|&over| over) && self.streams_over.is_none() {
             self.streams_over = Some(self.now);
         }
@@ -618,6 +671,10 @@ impl<'a, 'b> World<'a, 'b> {
             steps: self.steps,
             links: self.links.each_ref().map(|link| *link.counters()),
             memory: self.checks.each_ref().map(Check::most_memory),
+            engines: self
+                .checks
+                .each_ref()
+                .map(|check| check.last_stats().clone()),
             outcomes,
         }
     }
@@ -647,5 +704,7 @@ const STEPS_BETWEEN_TELLING: u64 = 512;
 const ENDING_SLACK: Time = 10 * SECOND;
 /// A closed connection is remembered for 10 s or three PTOs (V3).
 const DRAINING_BOUND: Time = 60 * SECOND;
-/// What an endpoint without connections may hold: its tables keep the room they once had.
-const IDLE_MEMORY: usize = 64 * 1024;
+/// What an endpoint without connections may hold: a few closed ones that it remembers.
+const IDLE_MEMORY: usize = 16 * 1024;
+/// A wake at which the application reads may come first, in nanoseconds.
+const ANSWER_WITHIN: Time = 50 * MS;

@@ -10,8 +10,19 @@ pub(crate) struct Collector(Mutex<MarkTally>);
 impl Collector {
     /// A run has ended on this thread.
     pub(crate) fn collect(&self, seed: u64) {
+        self.take(Some(seed));
+    }
+
+    /// The same of a trial, which belongs to the seeds but is none.
+    pub(crate) fn collect_trial(&self) {
+        self.take(None);
+    }
+
+    fn take(&self, seed: Option<u64>) {
         let Ok(mut tally) = self.0.lock() else { return };
-        tally.add_run();
+        if seed.is_some() {
+            tally.add_run();
+        }
         let seq = gapless_seq::marks::take().map(|hits| ("seq", hits));
         let recovery = gapless_recovery::marks::take().map(|hits| ("recovery", hits));
         let udx = gapless_udx::marks::take().map(|hits| ("udx", hits));

@@ -319,7 +319,9 @@ impl SendHalf {
                     && (self.syn != Syn::Sent || sabotage!(FinOvertakes))
             }
             // UDX2 H9, H10
-            Discipline::Careful | Discipline::Cautious if !self.proven && self.is_outstanding() => {
+            Discipline::Careful | Discipline::Cautious
+                if !self.proven && self.is_outstanding() && !sabotage!(FirstDataNotAwaited) =>
+            {
                 mark!(FirstDataAwaited, len > 0);
                 return None;
             }

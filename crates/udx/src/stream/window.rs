@@ -205,7 +205,16 @@ impl ReceiveWindow {
 
     /// The limit to send now, if an update is due.
     pub(crate) fn take_update(&mut self) -> Option<u64> {
-        core::mem::take(&mut self.due).then_some(self.limit)
+        let limit = sabotage!(EdgeFromFreeSpace, self.edge_from_free_space(), self.limit);
+        core::mem::take(&mut self.due).then_some(limit)
+    }
+
+    /// What was received since the limit was raised is taken for space that is no longer free.
+    #[cfg(feature = "sabotage")]
+    fn edge_from_free_space(&self) -> u64 {
+        let since_raised = self.limit.saturating_sub(self.window);
+        self.limit
+            .saturating_sub(self.highest.saturating_sub(since_raised))
     }
 
     /// When [`on_timeout`](Self::on_timeout) has something to do.
@@ -249,13 +258,8 @@ impl ReceiveWindow {
 
     fn raise(&mut self, now: Instant, consumed: u64) {
         let limit = consumed.saturating_add(self.window);
-        let limit = sabotage!(
-            EdgeFromFreeSpace,
-            limit.saturating_sub(self.highest.saturating_sub(consumed)),
-            limit
-        );
         // R4
-        if limit <= self.limit && !sabotage!(EdgeFromFreeSpace) {
+        if limit <= self.limit {
             return;
         }
         self.remember(self.limit);
