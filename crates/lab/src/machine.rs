@@ -83,6 +83,13 @@ impl Machine {
         }
     }
 
+    /// All that our engine keeps for a while is kept for long enough.
+    pub(crate) fn outlive(&mut self, at: Time) {
+        if let Self::Ours(ours) = self {
+            ours.endpoint.handle_timeout(Instant::from_nanos(at));
+        }
+    }
+
     /// Our engine, if it is ours.
     pub(crate) fn ours(&self) -> Option<&Endpoint> {
         match self {

@@ -616,6 +616,7 @@ impl<'a, 'b> World<'a, 'b> {
             return Ok(());
         }
         for index in 0..2 {
+            self.hosts[index].machine.outlive(self.now + MEMORY_OF_ALL);
             let host = &self.hosts[index];
             let held = host.machine.ours().map_or(0, Endpoint::memory);
             if held > IDLE_MEMORY && !host.vanished {
@@ -704,7 +705,9 @@ const STEPS_BETWEEN_TELLING: u64 = 512;
 const ENDING_SLACK: Time = 10 * SECOND;
 /// A closed connection is remembered for 10 s or three PTOs (V3).
 const DRAINING_BOUND: Time = 60 * SECOND;
-/// What an endpoint without connections may hold: a few closed ones that it remembers.
-const IDLE_MEMORY: usize = 16 * 1024;
+/// Longer than an endpoint remembers closed connections (35 s, V3) and early packets (10 s, UDX 7.1).
+const MEMORY_OF_ALL: Time = 120 * SECOND;
+/// What an endpoint may hold, in bytes, that has neither connections nor anything to remember.
+const IDLE_MEMORY: usize = 256;
 /// A wake at which the application reads may come first, in nanoseconds.
 const ANSWER_WITHIN: Time = 50 * MS;
