@@ -10,6 +10,7 @@ use libp2p::PeerId;
 
 use crate::address::DEFAULT_PORT;
 use crate::failure::{self, Failure, Kind};
+use crate::lab::LabArgs;
 
 /// Git, ping and throughput over UDX: reliable streams over networks that lose, reorder, duplicate and delay packets.
 #[derive(Debug, Parser)]
@@ -103,6 +104,9 @@ pub enum Command {
     /// Measure throughput to a peer with libp2p's perf
     #[command(after_long_help = PERF_EXAMPLES)]
     Perf(PerfArgs),
+    /// Simulate a transfer over a bad path in virtual time, and draw what happened
+    #[command(after_long_help = LAB_EXAMPLES)]
+    Lab(LabArgs),
 }
 
 /// `gapless serve`.
@@ -198,13 +202,26 @@ Examples:
   gapless perf udx://12D3KooW…@192.0.2.7:9000
   gapless perf udx://12D3KooW…@192.0.2.7:9000 --upload 0 --download 1GB --impair loss=1%,delay=50ms";
 
+const LAB_EXAMPLES: &str = "\
+Examples:
+  gapless lab --path loss=2%,delay=20ms,rate=50mbit
+  gapless lab --path loss=2%,delay=20ms,rate=50mbit --controller bbr --bytes 30MB --picture bbr.html
+  gapless lab --path delay=10ms,rate=50mbit --back loss=10%,delay=80ms --direction both --streams 8
+  gapless lab --path delay=20ms,rate=20mbit,blackout=1s+2s --log packets.txt
+  gapless lab --path delay=10ms --slow-reader=200ms
+  gapless lab --seed 7
+
+Nothing is sent: two engines talk in one process, and minutes of their time pass in a second. Open the picture in a browser; it
+is one file, and docs/lab.md says how to read it. The same command gives the same run, to the last packet.";
+
 fn after_help() -> String {
     let examples = "\
 Examples:
   gapless id
   gapless serve ~/src/project
   gapless clone udx://12D3KooW…@192.0.2.7:9000/project
-  gapless clone --loopback . /tmp/copy --impair loss=20%,delay=10ms";
+  gapless clone --loopback . /tmp/copy --impair loss=20%,delay=10ms
+  gapless lab --path loss=2%,delay=20ms,rate=50mbit";
     format!("{examples}\n\n{}", failure::exit_codes())
 }
 
@@ -228,7 +245,7 @@ fn parse_served(text: &str) -> Result<ServedPath, String> {
 }
 
 /// `30s`, `500ms`, `2m`, or seconds alone.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let (digits, unit) = split_number(text);
     let number: u64 = digits
         .parse()
@@ -249,7 +266,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 const MAX_TIME: Duration = Duration::from_secs(86_400);
 
 /// `100MB`, `64KiB`, or bytes alone.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, unit) = split_number(text);
     let number: u64 = digits
         .parse()

@@ -49,13 +49,15 @@ pub enum Kind {
     Connection,
     /// What was received is no sound repository, or git failed.
     Repository,
+    /// A run of the lab broke one of its rules.
+    Rule,
     /// Ctrl-C.
     Interrupted,
 }
 
 impl Kind {
     /// All kinds, in the order of their exit codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Other,
         Self::Address,
         Self::Identity,
@@ -71,6 +73,7 @@ impl Kind {
         Self::Target,
         Self::Connection,
         Self::Repository,
+        Self::Rule,
         Self::Interrupted,
     ];
 
@@ -92,6 +95,7 @@ impl Kind {
             Self::Target => 14,
             Self::Connection => 15,
             Self::Repository => 16,
+            Self::Rule => 17,
             // As shells report a program that SIGINT ended.
             Self::Interrupted => 130,
         }
@@ -115,6 +119,7 @@ impl Kind {
             Self::Target => "target",
             Self::Connection => "connection",
             Self::Repository => "repository",
+            Self::Rule => "rule",
             Self::Interrupted => "interrupted",
         }
     }
@@ -137,6 +142,7 @@ impl Kind {
             Self::Target => "the target directory is not empty, or cannot be written",
             Self::Connection => "the connection was lost",
             Self::Repository => "what came is no sound repository, or git failed",
+            Self::Rule => "a rule was broken in the lab",
             Self::Interrupted => "interrupted by Ctrl-C",
         }
     }

@@ -6,6 +6,7 @@ pub mod args;
 pub mod commands;
 pub mod failure;
 pub mod identity;
+pub mod lab;
 pub mod node;
 pub mod output;
 pub mod perf;

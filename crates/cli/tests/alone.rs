@@ -58,7 +58,7 @@ fn the_help_shows_examples_and_exit_codes() {
     ] {
         assert!(help.contains(words), "'{words}' is missing in:\n{help}");
     }
-    for command in ["serve", "clone", "ping", "perf"] {
+    for command in ["serve", "clone", "ping", "perf", "lab"] {
         let help = world.gapless("alice", &[command, "--help"]).ok().out;
         assert!(help.contains("Examples:"), "{help}");
     }
