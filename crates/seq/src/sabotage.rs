@@ -42,9 +42,8 @@ macro_rules! sabotage {
         false
     };
     ($name:ident, $wrong:expr) => {{}};
-    ($name:ident, $wrong:expr, $right:expr) => {
-        $right
-    };
+    // A block, for which `let x = sabotage!(…, x)` is not `let x = x`.
+    ($name:ident, $wrong:expr, $right:expr) => {{ $right }};
 }
 
 /// Declares the defects of a crate, each with a sentence as its documentation: the enum `Defect`; `list`, their names and sentences;
