@@ -59,6 +59,9 @@ pub struct Config {
     pub min_pto: Duration,
     /// Ceiling of the probe timeout's backoff. A single unbacked timeout may be longer on a slow path.
     pub max_pto: Duration,
+    /// Ceiling of a single timeout: samples of the round trip time that are much too long, because a peer held acknowledgements back
+    /// and did not say so, must not stop a sender for as long.
+    pub max_timeout: Duration,
     /// Which congestion controller.
     pub algorithm: Algorithm,
     /// What BBR draws its times of probing from, so that flows do not probe together.
@@ -90,6 +93,8 @@ impl Default for Config {
             min_pto: Duration::from_millis(200),
             // UDX 5: the peers repeat at least every 2 s.
             max_pto: Duration::from_secs(2),
+            // RFC 6298 2.5: at least 60 s, if there is one.
+            max_timeout: Duration::from_secs(60),
             algorithm: Algorithm::Cubic,
             seed: 0,
             // RFC 6928 and RFC 9002 7.2.

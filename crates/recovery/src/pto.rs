@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use gapless_seq::{mark, sabotage};
 
+use crate::config::Config;
 use crate::num::nanos;
 use crate::rtt::Rtt;
 use crate::time::Instant;
@@ -19,7 +20,9 @@ const LEAST_ACK_DELAY: u64 = 1_000_000;
 pub(crate) struct Pto {
     min: u64,
     max: u64,
-    max_ack_delay: u64,
+    /// The most of a single timeout.
+    longest: u64,
+    max_ack_delay: u32,
     /// The peer acknowledges within this part of its smoothed round trip time; 0 where it promises nothing.
     ack_delay_share: u32,
     /// Timeouts since the peer last acknowledged something.
@@ -31,12 +34,15 @@ pub(crate) struct Pto {
 }
 
 impl Pto {
-    pub(crate) fn new(now: Instant, min: Duration, max: Duration, max_ack_delay: Duration) -> Self {
+    pub(crate) fn new(now: Instant, config: &Config) -> Self {
+        // R9: a timeout of zero would fire for ever at one instant.
+        let min = nanos(config.min_pto).max(1);
         Pto {
-            // R9: a timeout of zero would fire for ever at one instant.
-            min: nanos(min).max(1),
-            max: nanos(max),
-            max_ack_delay: nanos(max_ack_delay),
+            min,
+            max: nanos(config.max_pto),
+            longest: nanos(config.max_timeout).max(min),
+            // Whoever holds an acknowledgement back for seconds has none of the uses of one.
+            max_ack_delay: u32::try_from(nanos(config.max_ack_delay)).unwrap_or(u32::MAX),
             ack_delay_share: 0,
             count: 0,
             base: now,
@@ -55,8 +61,10 @@ impl Pto {
     /// How late the peer may acknowledge, ns.
     fn ack_delay(&self, rtt: &Rtt) -> u64 {
         match nanos(rtt.smoothed()).checked_div(u64::from(self.ack_delay_share)) {
-            Some(share) if rtt.samples() > 0 => share.max(LEAST_ACK_DELAY).min(self.max_ack_delay),
-            _ => self.max_ack_delay,
+            Some(share) if rtt.samples() > 0 => {
+                share.max(LEAST_ACK_DELAY).min(self.max_ack_delay.into())
+            }
+            _ => self.max_ack_delay.into(),
         }
     }
 
@@ -64,6 +72,7 @@ impl Pto {
     pub(crate) fn unbacked(&self, rtt: &Rtt) -> u64 {
         rtt.timeout()
             .saturating_add(self.ack_delay(rtt))
+            .min(self.longest)
             .max(self.min)
     }
 
@@ -145,10 +154,20 @@ mod tests {
         Duration::from_millis(value)
     }
 
+    fn pto_of(min_pto: Duration, max_pto: Duration) -> Pto {
+        let config = Config {
+            min_pto,
+            max_pto,
+            max_ack_delay: ms(25),
+            ..Config::default()
+        };
+        Pto::new(Instant::ZERO, &config)
+    }
+
     #[test]
     fn udx_18_2_the_dial_is_repeated_after_325_ms_doubled_to_two_seconds() {
         let rtt = Rtt::new(ms(100));
-        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        let mut pto = pto_of(ms(200), ms(2000));
         let mut sequence = Vec::new();
         for _ in 0..6 {
             sequence.push(pto.duration(&rtt));
@@ -166,7 +185,7 @@ mod tests {
         for _ in 0..100 {
             rtt.sample(Instant::ZERO, ms(300), Duration::ZERO);
         }
-        let pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        let pto = pto_of(ms(200), ms(2000));
         assert_eq!(pto.duration(&rtt), ms(300 + 1 + 25));
         let mut near = Rtt::new(ms(100));
         near.sample(Instant::ZERO, ms(1), Duration::ZERO);
@@ -175,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_promises_to_be_quick_is_not_waited_for() {
-        let mut pto = Pto::new(Instant::ZERO, ms(10), ms(2000), ms(25));
+        let mut pto = pto_of(ms(10), ms(2000));
         let mut rtt = Rtt::new(ms(100));
         pto.set_ack_delay_share(4);
         assert_eq!(pto.duration(&rtt), ms(325), "nothing is measured yet");
@@ -195,16 +214,31 @@ mod tests {
     fn a_path_slower_than_the_ceiling_keeps_its_own_timeout() {
         let mut rtt = Rtt::new(ms(100));
         rtt.sample(Instant::ZERO, ms(3000), Duration::ZERO);
-        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        let mut pto = pto_of(ms(200), ms(2000));
         assert_eq!(pto.duration(&rtt), ms(9025));
         pto.on_timeout(Instant::ZERO);
         assert_eq!(pto.duration(&rtt), ms(9025));
     }
 
+    /// A peer that held its acknowledgements back for half a minute and said that it did not.
+    #[test]
+    fn samples_out_of_measure_do_not_silence_the_sender() {
+        let mut rtt = Rtt::new(ms(100));
+        rtt.sample(Instant::ZERO, ms(30_000), Duration::ZERO);
+        let config = Config {
+            max_timeout: ms(5000),
+            ..Config::default()
+        };
+        let mut pto = Pto::new(Instant::ZERO, &config);
+        assert_eq!(pto.duration(&rtt), ms(5000));
+        pto.on_timeout(Instant::ZERO);
+        assert_eq!(pto.duration(&rtt), ms(5000));
+    }
+
     #[test]
     fn r21_ten_thousand_timeouts() {
         let rtt = Rtt::new(ms(100));
-        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        let mut pto = pto_of(ms(200), ms(2000));
         for _ in 0..10_000 {
             pto.on_timeout(Instant::ZERO);
             assert!(pto.duration(&rtt) <= ms(2000));
@@ -216,7 +250,7 @@ mod tests {
 
     #[test]
     fn v20_one_probe_then_two() {
-        let mut pto = Pto::new(Instant::ZERO, ms(200), ms(2000), ms(25));
+        let mut pto = pto_of(ms(200), ms(2000));
         for expected in [1, 2, 2] {
             pto.on_timeout(Instant::ZERO);
             assert_eq!(pto.owed, expected);

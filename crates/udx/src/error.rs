@@ -56,6 +56,10 @@ pub enum CloseReason {
     /// vain. Only version 2 has an order that can be broken so (UDX2 H17).
     #[error("a packet that all others wait for never came")]
     MissingPacket,
+    /// Two packets of the peer's that open streams have one number. So numbers who counts them for each stream, as dart-udx 2.0.0
+    /// does, and in version 2 the order of two such streams cannot be told (UDX2 1). One stream works.
+    #[error("the peer numbers the packets of each stream by themselves")]
+    NumberedPerStream,
     /// The peer never proved its address, and so many others opened connections that the limit of those was
     /// reached (`Limits::half_open`). If it is there, it opens the connection again.
     #[error("the peer's address was not proven before others needed the place")]

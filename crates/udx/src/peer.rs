@@ -73,6 +73,9 @@ pub(crate) struct Rules {
     pub(crate) one_sender: bool,
     /// Whether STREAM_DATA_BLOCKED and DATA_BLOCKED are understood (D13, UDX2 D1).
     pub(crate) reports_blocked: bool,
+    /// D14: Dart 3.0.0 says a limit once and understands no question, so that the stream of a lost one would stand for ever. After
+    /// questions without an answer a little is sent beyond the limit, which all of Dart 3 takes.
+    pub(crate) tries_limits: bool,
     /// UDX2 H2: until our first number is acknowledged, nothing is sent that Go would acknowledge under it.
     pub(crate) waits_for_first: bool,
     /// V5: RESET_STREAM, STOP_SENDING and PATH_RESPONSE go in numbered packets, with a SYN that means nothing.
@@ -84,7 +87,8 @@ pub(crate) struct Rules {
     pub(crate) insistent_windows: bool,
     /// The largest receive window of a stream, in bytes (UDX2 15.4).
     pub(crate) most_window: u32,
-    /// Whether STOP_SENDING may be said. UDX2 D1: in version 2 Dart takes its number for another frame's.
+    /// Whether STOP_SENDING may be said. UDX2 D1: in version 2 Dart takes its number for another frame's. Dart of version 3 answers
+    /// it by nothing (UDX 8.4): the stream would never be over here.
     pub(crate) says_stop: bool,
 }
 
@@ -102,7 +106,13 @@ impl Peer {
     /// How to treat a peer that speaks version 3.
     pub(crate) const fn rules(self) -> &'static Rules {
         match self {
-            Peer::Unknown | Peer::Dart => &COMMON,
+            Peer::Unknown => &COMMON,
+            Peer::Dart => &Rules {
+                tries_limits: true,
+                // UDX 8.4: 3.1.0 then closes its side without a word, to 3.0.0 it says something else (D4).
+                says_stop: false,
+                ..COMMON
+            },
             Peer::Go => &Rules {
                 ping_numbers_are_fresh: true,
                 stream_ids_count_by_two: true,
@@ -149,6 +159,7 @@ const COMMON: Rules = Rules {
     most_outstanding: u32::MAX,
     one_sender: false,
     reports_blocked: true,
+    tries_limits: false,
     waits_for_first: false,
     carries_by_syn: false,
     limits_saturate: false,

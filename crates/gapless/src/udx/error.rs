@@ -47,6 +47,13 @@ pub enum ConnectionError {
     /// All 2^32 packet numbers were used, some terabytes after the start. Connect again.
     #[error("the connection has used up its packet numbers")]
     NumbersExhausted,
+    /// A packet of the peer's never came, although the peer lives and sent later ones. Old Dart peers take numbers for packets that they
+    /// never send again. Version 2 only.
+    #[error("a packet that all others wait for never came")]
+    MissingPacket,
+    /// The peer counts the packets of each stream by themselves, as dart-udx 2.0.0 does: it can be used with one stream. Version 2 only.
+    #[error("the peer numbers the packets of each stream by themselves")]
+    NumberedPerStream,
     /// A defect on this side, contained in this one connection. Please report it.
     #[error("internal error of this side")]
     Internal,
@@ -107,6 +114,8 @@ impl ConnectionError {
             CloseReason::StatelessReset => Self::StatelessReset,
             CloseReason::VersionMismatch => Self::VersionMismatch,
             CloseReason::NumbersExhausted => Self::NumbersExhausted,
+            CloseReason::MissingPacket => Self::MissingPacket,
+            CloseReason::NumberedPerStream => Self::NumberedPerStream,
             // Reasons of later engines: unknown here, so a defect of this side.
             _ => Self::Internal,
         }
@@ -126,8 +135,10 @@ impl ConnectionError {
             Self::ClosedByPeer { code: 0, .. } => io::ErrorKind::ConnectionAborted,
             Self::ClosedByPeer { .. } | Self::StatelessReset => io::ErrorKind::ConnectionReset,
             Self::NoAnswer { refused: true, .. } => io::ErrorKind::ConnectionRefused,
-            Self::NoAnswer { refused: false, .. } | Self::IdleTimeout => io::ErrorKind::TimedOut,
-            Self::VersionMismatch => io::ErrorKind::Unsupported,
+            Self::NoAnswer { refused: false, .. } | Self::IdleTimeout | Self::MissingPacket => {
+                io::ErrorKind::TimedOut
+            }
+            Self::VersionMismatch | Self::NumberedPerStream => io::ErrorKind::Unsupported,
             Self::NumbersExhausted | Self::Internal => io::ErrorKind::Other,
         }
     }

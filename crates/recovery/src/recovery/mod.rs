@@ -103,7 +103,7 @@ impl<R> Recovery<R> {
             rack: Rack::new(),
             episode: Episode::new(),
             persistent: PersistentCongestion::new(),
-            pto: Pto::new(now, config.min_pto, config.max_pto, config.max_ack_delay),
+            pto: Pto::new(now, config),
             prr: None,
             control,
             rate: DeliveryRate::new(now),

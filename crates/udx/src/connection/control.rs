@@ -375,10 +375,14 @@ impl Connection {
             {
                 mark!(BlockedReported);
                 self.streams.note_deadline(id);
+                // D14: there may be something to try.
+                self.streams.queue(id);
                 let frame = Frame::StreamDataBlocked { stream: id, limit };
                 return self.write_unnumbered(buffer, ids, &[frame]);
             }
             stream.control_queued = false;
+            // What was tried beyond the limit is sent, and the next question has its time.
+            self.streams.note_deadline(id);
             self.streams.control.pop_front();
         }
         None

@@ -52,6 +52,10 @@ const LARGEST_V2: u16 = 1422;
 /// The longest pause between repetitions (UDX 5, 18.2), in the peers and here.
 const MAX_BACKOFF: core::time::Duration = core::time::Duration::from_secs(2);
 
+/// The longest single timeout (UDX 5.3), as the peers have it. A JS acceptor whose challenges were lost holds its acknowledgements back
+/// until its allowance lets them go, and calls them prompt.
+const MAX_TIMEOUT: core::time::Duration = core::time::Duration::from_secs(5);
+
 /// One connection of an [`Endpoint`](crate::Endpoint).
 #[derive(Debug)]
 pub struct Connection {
@@ -396,6 +400,7 @@ fn recovery_config(config: &ConnectionConfig, max_records: usize, version: Versi
         max_ack_delay: MAX_ACK_DELAY,
         min_pto: Peer::Unknown.rules().min_pto,
         max_pto: MAX_BACKOFF,
+        max_timeout: MAX_TIMEOUT,
         algorithm: config.algorithm,
         pacing: config.pacing,
         max_records,

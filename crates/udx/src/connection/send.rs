@@ -193,7 +193,19 @@ impl Connection {
 
     /// V18: whether the address may be sent an ACK by itself.
     pub(super) fn may_acknowledge(&self) -> bool {
-        self.path.is_validated() || self.path.allowance() >= self.lone_ack_len()
+        self.path.is_validated()
+            || (self.path.allowance() >= self.lone_ack_len() && !self.withholds_ack())
+    }
+
+    /// V18: once what an unproven address may be sent is used up, and all challenges or all answers to them were lost, only a packet of
+    /// the dialer's allows another challenge. A dialer that waits for us to speak has nothing to send but what is not
+    /// acknowledged; so the opening of a connection without a stream is not, until the address is proven.
+    pub(super) fn withholds_ack(&self) -> bool {
+        let only_opened = self.acks.next_expected() <= self.config.first_number.saturating_add(1);
+        self.side == Side::Acceptor
+            && self.clues.bare_syn
+            && only_opened
+            && !self.path.is_validated()
     }
 
     fn lone_ack_len(&self) -> u64 {
@@ -316,6 +328,9 @@ impl Connection {
             return None;
         }
         self.may_send(size)?;
+        // V18: an ACK that rides along pays, too.
+        let most = usize::try_from(self.data_allowance()).unwrap_or(usize::MAX);
+        let packet = packet.get_mut(..packet.len().min(most.max(size)))?;
         let class = Class::Reliable;
         self.write_numbered(packet, class, carried, Some(record))
     }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::time::Duration;
 
 use gapless_recovery::Instant;
@@ -40,6 +41,11 @@ const INITIAL_STREAM_LIMIT: u32 = 100;
 /// a run covers all streams that were finished in order. 16 bytes each.
 const TOMBSTONES: usize = 44;
 
+/// Finished peer stream IDs that have no room there any more and are remembered one by one, the oldest of them forgotten first. Dart draws
+/// its IDs at random (UDX 8.1), so that each is a run, and has at most 100 streams at a time: ten times as many came and went before
+/// one is forgotten. 4 bytes each.
+const SINGLE_TOMBSTONES: usize = 1024;
+
 /// FINs of streams that do not exist yet which are kept (V12, D22).
 const MAX_EARLY_FINS: usize = 64;
 
@@ -58,6 +64,31 @@ struct EarlyFin {
     source: u32,
     size: u64,
     since: Instant,
+}
+
+/// The peer's IDs of streams that are over (V4).
+#[derive(Debug, Default)]
+struct Finished {
+    runs: RangeSet<TOMBSTONES>,
+    /// Those that had no room there, oldest first.
+    singly: VecDeque<u32>,
+}
+
+impl Finished {
+    fn contains(&self, id: u32) -> bool {
+        self.runs.contains(id.into()) || self.singly.contains(&id)
+    }
+
+    fn insert(&mut self, range: Range<u64>) {
+        let (_, evicted) = self.runs.insert_evicting_lowest(range);
+        let single = evicted.filter(|run| run.end.saturating_sub(run.start) == 1);
+        if let Some(id) = single.and_then(|run| u32::try_from(run.start).ok()) {
+            if self.singly.len() >= SINGLE_TOMBSTONES {
+                self.singly.pop_front();
+            }
+            self.singly.push_back(id);
+        }
+    }
 }
 
 /// One stream.
@@ -108,7 +139,7 @@ pub(crate) struct Streams {
     table: BTreeMap<u32, Box<Stream>>,
     /// Streams that the peer opened, by its ID of them.
     by_peer: BTreeMap<u32, u32>,
-    finished: Option<Box<RangeSet<TOMBSTONES>>>,
+    finished: Option<Box<Finished>>,
     early_fins: Vec<EarlyFin>,
     first_id: u32,
     next_id: u32,
@@ -129,6 +160,8 @@ pub(crate) struct Streams {
     max_by_peer: u32,
     window: WindowConfig,
     discipline: Discipline,
+    /// The peer cannot be asked for a lost limit (D14).
+    tries_limits: bool,
     /// Windows are said again and again (UDX2 H14).
     insistent: bool,
     /// What windows may grow to towards this peer, in bytes.
@@ -182,6 +215,7 @@ impl Streams {
                 max: limits.max_stream_window,
             },
             discipline: rules.discipline,
+            tries_limits: rules.tries_limits,
             insistent: rules.insistent_windows,
             most_window: rules.most_window,
             start: config.first_position,
@@ -238,7 +272,7 @@ impl Streams {
         let finished = |id: u32| {
             self.finished
                 .as_ref()
-                .is_some_and(|finished| finished.contains(u64::from(id)))
+                .is_some_and(|finished| finished.contains(id))
         };
         // A stream of ours that is gone: we count our IDs up, so all below the next were used.
         let place = |id: u32| own_id(id.wrapping_sub(self.first_id));
@@ -308,11 +342,15 @@ impl Streams {
     fn stream(&self, remote: u32, opened_by_us: bool, peer_source: Option<u32>) -> Stream {
         let mut recv = RecvHalf::at(&self.window, self.start);
         recv.suit(self.insistent, self.max_window());
+        let mut send = SendHalf::starting_at(self.start, opened_by_us, self.discipline);
+        if self.tries_limits {
+            send.try_limits(self.start);
+        }
         Stream {
             remote,
             opened_by_us,
             peer_source,
-            send: SendHalf::starting_at(self.start, opened_by_us, self.discipline),
+            send,
             recv,
             queued: false,
             control_queued: false,
@@ -367,15 +405,20 @@ impl Streams {
     /// How data are sent and windows are said from now on, on all streams.
     pub(crate) fn obey(&mut self, rules: &Rules) {
         let held = (self.discipline, self.insistent, self.most_window);
-        if held == (rules.discipline, rules.insistent_windows, rules.most_window) {
+        let now = (rules.discipline, rules.insistent_windows, rules.most_window);
+        if held == now && self.tries_limits == rules.tries_limits {
             return;
         }
         self.discipline = rules.discipline;
+        self.tries_limits = rules.tries_limits;
         self.insistent = rules.insistent_windows;
         self.most_window = rules.most_window;
         let max = self.max_window();
         for stream in self.table.values_mut() {
             stream.send.set_discipline(rules.discipline);
+            if rules.tries_limits {
+                stream.send.try_limits(self.start);
+            }
             stream.recv.suit(rules.insistent_windows, max);
         }
         let ids: Vec<u32> = self.table.keys().copied().collect();
@@ -478,10 +521,8 @@ impl Streams {
             1
         };
         let source = u64::from(source);
-        let finished = self
-            .finished
-            .get_or_insert_with(|| Box::new(RangeSet::new()));
-        finished.insert_evicting_lowest(source..source.saturating_add(step));
+        let finished = self.finished.get_or_insert_with(Box::default);
+        finished.insert(source..source.saturating_add(step));
     }
 
     /// Counts anew what is buffered, after streams were given up.
@@ -527,7 +568,7 @@ impl Streams {
                 .saturating_add(buffers)
         });
         let finished = self.finished.as_ref();
-        let books = finished.map_or(0, |_| size_of::<RangeSet<TOMBSTONES>>());
+        let books = finished.map_or(0, |_| size_of::<Finished>());
         // A node of a B-tree has room for eleven entries, and all but the root are half full.
         let nodes =
             [self.table.len(), self.by_peer.len()].map(|len| len.min(1).max(len.div_ceil(5)));
@@ -538,6 +579,7 @@ impl Streams {
             self.control.capacity(),
             self.incoming.capacity(),
             self.ending.capacity(),
+            finished.map_or(0, |finished| finished.singly.capacity()),
             self.early_fins.capacity().saturating_mul(4),
         ];
         let queues = queues.into_iter().fold(0, usize::saturating_add);
@@ -578,7 +620,31 @@ mod tests {
         for id in [1, 3, 5] {
             streams.entomb(id, true);
         }
-        let runs = streams.finished.as_ref().map(|finished| finished.len());
+        let runs = streams
+            .finished
+            .as_ref()
+            .map(|finished| finished.runs.len());
         assert_eq!(runs, Some(2), "what Go and JS finish is one run");
+    }
+
+    // V4
+    #[test]
+    fn streams_with_random_ids_are_remembered_as_long_as_a_thousand_others_end() {
+        let rules = crate::peer::Peer::Dart.rules();
+        let config = ConnectionConfig::default();
+        let mut streams = Streams::new(&Limits::default(), &config, rules, 0);
+        let id = |n: u32| n.wrapping_mul(0x9E37_79B9) | 1;
+        for n in 1..=3_000 {
+            streams.entomb(id(n), false);
+            for before in [0, 1, 43, 44, 45, 500, 1_000].map(|age| n.saturating_sub(age).max(1)) {
+                assert_eq!(
+                    streams.find(0, id(before)),
+                    Found::Finished,
+                    "{before} at {n}"
+                );
+            }
+        }
+        let singly = streams.finished.unwrap().singly;
+        assert!(singly.len() <= SINGLE_TOMBSTONES && singly.capacity() <= 2 * SINGLE_TOMBSTONES);
     }
 }

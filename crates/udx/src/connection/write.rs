@@ -306,6 +306,9 @@ impl Connection {
     }
 
     fn encode_ack(&self, encoder: &mut Encoder<'_>) -> bool {
+        if self.withholds_ack() {
+            return false;
+        }
         if self.v2.is_some() {
             return self.encode_acks(encoder);
         }

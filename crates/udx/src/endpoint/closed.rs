@@ -235,7 +235,10 @@ impl ClosedList {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let due = self.due.first().map(|(at, _)| *at);
         let asked = self.asked.front().map(|(at, _)| *at);
-        due.into_iter().chain(asked).min()
+        // So that an endpoint that hears nothing more does not hold them for ever.
+        let oldest = self.order.front().and_then(|id| self.entries.get(id));
+        let expires = oldest.map(|closed| closed.expires);
+        due.into_iter().chain(asked).chain(expires).min()
     }
 
     /// Whether the peers of all closed connections were told as often as they are to be.

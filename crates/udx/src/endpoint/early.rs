@@ -20,6 +20,8 @@ const LIFETIME: Duration = Duration::from_secs(10);
 pub(crate) struct Early {
     by_id: BTreeMap<ConnectionId, Waiting>,
     bytes: usize,
+    /// When the oldest has to go; may be early.
+    expires: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl Early {
         if !self.by_id.contains_key(&id) && self.by_id.len() >= limits.early_ids {
             self.evict_oldest();
         }
+        self.expires.get_or_insert(now.saturating_add(LIFETIME));
         let fits = self.bytes.saturating_add(datagram.len()) <= limits.early_bytes;
         let waiting = self.by_id.entry(id).or_insert_with(|| Waiting {
             since: now,
@@ -77,9 +80,14 @@ impl Early {
         packets
     }
 
+    /// When [`expire`](Self::expire) has something to do: an endpoint that hears nothing more must not keep them for ever.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.expires
+    }
+
     /// Lets go what waited for too long.
     pub(crate) fn expire(&mut self, now: Instant) {
-        if self.by_id.is_empty() {
+        if self.expires.is_none_or(|at| at > now) {
             return;
         }
         let mut freed = 0_usize;
@@ -92,6 +100,8 @@ impl Early {
             keep
         });
         self.bytes = self.bytes.saturating_sub(freed);
+        let oldest = self.by_id.values().map(|waiting| waiting.since).min();
+        self.expires = oldest.map(|since| since.saturating_add(LIFETIME));
     }
 
     fn evict_oldest(&mut self) {
@@ -160,7 +170,26 @@ mod tests {
             assert!(early.by_id.len() <= limits.early_ids && early.memory() <= 10_000);
         }
         let later = Instant::from_nanos(11_000_000_000);
+        assert!(early.next_deadline().is_some_and(|at| at < later));
         early.keep(later, id(0), from(), &[0; 100], &limits);
         assert_eq!((early.by_id.len(), early.memory()), (1, 100));
+    }
+
+    /// Nothing has to arrive for them to go.
+    #[test]
+    fn what_waits_in_vain_goes_when_its_time_has_come() {
+        let mut early = Early::default();
+        let limits = Limits::default();
+        let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
+        assert_eq!(early.next_deadline(), None);
+        early.keep(at(1), id(1), from(), &[0; 100], &limits);
+        early.keep(at(4), id(2), from(), &[0; 100], &limits);
+        assert_eq!(early.next_deadline(), Some(at(11)));
+        early.expire(at(10));
+        assert_eq!(early.memory(), 200);
+        early.expire(at(11));
+        assert_eq!((early.memory(), early.next_deadline()), (100, Some(at(14))));
+        early.expire(at(14));
+        assert_eq!((early.memory(), early.next_deadline()), (0, None));
     }
 }

@@ -364,7 +364,11 @@ impl Endpoint {
         if self.table.has_ready() || !self.answers.is_empty() {
             return Some(self.now);
         }
-        let timers = [self.table.next_deadline(), self.closed.next_deadline()];
+        let timers = [
+            self.table.next_deadline(),
+            self.closed.next_deadline(),
+            self.early.next_deadline(),
+        ];
         timers.into_iter().flatten().min()
     }
 

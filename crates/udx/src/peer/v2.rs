@@ -87,6 +87,7 @@ const CAUTIOUS: Rules = Rules {
     most_outstanding: MOST_OUTSTANDING,
     one_sender: true,
     reports_blocked: false,
+    tries_limits: false,
     waits_for_first: true,
     carries_by_syn: false,
     limits_saturate: true,

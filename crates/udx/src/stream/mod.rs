@@ -10,6 +10,7 @@ mod recv;
 mod recv_buffer;
 mod send;
 mod send_buffer;
+mod trial;
 mod window;
 
 #[cfg(test)]

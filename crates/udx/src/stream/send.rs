@@ -1,5 +1,6 @@
 //! The sending half of a stream. RFC 9000 3.1, as far as UDX 8 has it.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -8,6 +9,7 @@ use gapless_recovery::Instant;
 use gapless_seq::{Wire32, invariant, mark, sabotage};
 
 use super::send_buffer::SendBuffer;
+use super::trial::Trial;
 use super::{INITIAL_LIMIT, MAX_PIECE, MAX_POSITION, position, size};
 
 /// How long after the first STREAM_DATA_BLOCKED the second follows. UDX D13: 250 to 500 ms.
@@ -155,6 +157,8 @@ pub(crate) struct SendHalf {
     /// One past the last byte sent.
     sent: u64,
     limit: u64,
+    /// What goes beyond the limit of a peer that cannot be asked (UDX D14); `None` where it can.
+    trial: Option<Box<Trial>>,
     discipline: Discipline,
     /// Data were acknowledged (UDX2 H9).
     proven: bool,
@@ -179,6 +183,7 @@ impl SendHalf {
             buffer: SendBuffer::at(position),
             sent: position,
             limit: position.saturating_add(INITIAL_LIMIT),
+            trial: None,
             discipline,
             proven: false,
             must_open: false,
@@ -249,6 +254,12 @@ impl SendHalf {
     /// From now on data are sent so.
     pub(crate) fn set_discipline(&mut self, discipline: Discipline) {
         self.discipline = discipline;
+    }
+
+    /// The peer's limits are said once and cannot be asked for (UDX D14). The stream began at `position`.
+    pub(crate) fn try_limits(&mut self, position: u64) {
+        self.trial
+            .get_or_insert_with(|| Box::new(Trial::new(position)));
     }
 
     /// The first frame shall have a SYN, although the peer opened the stream (UDX2 D4). For a half that has sent nothing.
@@ -448,6 +459,9 @@ impl SendHalf {
             self.limit = limit;
             self.blocked_repeat = None;
         }
+        if let Some(trial) = &mut self.trial {
+            trial.on_answer(grew);
+        }
         grew
     }
 
@@ -468,10 +482,15 @@ impl SendHalf {
         self.is_blocked_by_limit() && self.blocked_repeat.is_none_or(|at| at <= now)
     }
 
-    /// The limit to name in STREAM_DATA_BLOCKED, if one is due; it counts as sent.
+    /// The limit to name in STREAM_DATA_BLOCKED, if one is due; it counts as sent. After some without an answer a
+    /// [`next`](Self::next) piece may be there, beyond the limit (D14).
     pub(crate) fn take_blocked(&mut self, now: Instant) -> Option<u64> {
         if !self.is_blocked_due(now) {
             return None;
+        }
+        let is_known = !self.is_outstanding();
+        if let Some(trial) = &mut self.trial {
+            trial.on_question(now, self.sent, is_known, self.limit);
         }
         let pause = match self.blocked_repeat {
             None => FIRST_BLOCKED_REPEAT,
@@ -551,8 +570,9 @@ impl SendHalf {
 
     /// How far the half may send.
     fn reach(&self) -> u64 {
+        let tried = self.trial.as_ref().map_or(0, |trial| trial.reach());
         match self.discipline {
-            Discipline::Free | Discipline::Ordered | Discipline::Careful => self.limit,
+            Discipline::Free | Discipline::Ordered | Discipline::Careful => self.limit.max(tried),
             // UDX2 9.3
             Discipline::Cautious => self
                 .buffer

@@ -7,8 +7,8 @@ use gapless_udx::{BlockedOn, CloseReason, EndpointConfig, Event, Limits, PeerMis
 
 use crate::duo::Duo;
 use crate::rig::{
-    CHOSEN, Hand, MS, Rig, ack, acknowledged, data, dialed_like_go, dialed_like_js, fin, home,
-    open_with_go, pattern, stream, syn,
+    CHOSEN, Hand, MS, Rig, Seen, ack, acknowledged, data, dialed_like_go, dialed_like_js, fin,
+    home, open_with_go, pattern, stream, syn,
 };
 
 #[test]
@@ -223,6 +223,69 @@ fn v18_an_unproven_address_gets_three_bytes_for_one() {
         let sent = sent + rig.sent().iter().map(|seen| seen.len).sum::<usize>();
         assert!(sent <= 3 * (datagram.len() + more.len()));
     }
+}
+
+/// Go and JS dial with a SYN of the connection alone, and may then wait for us to speak. What they repeat is what is not acknowledged,
+/// and each repetition pays for more challenges: so no number of lost ones leaves both sides waiting.
+#[test]
+fn v18_a_dialer_that_says_nothing_is_asked_until_it_answers() {
+    let mut rig = Rig::counted();
+    let hand = dialed_like_go(&mut rig);
+    let own = rig.connection().open().unwrap();
+    rig.write(own, b"we speak first");
+    let opening = hand.packet(0, (0, 0), &[syn(b"")]);
+    // All our challenges are lost, or the answers, for longer than the idle timeout.
+    for _ in 0..20 {
+        rig.wait(Duration::from_secs(2));
+        let seen = rig.sent();
+        assert!(seen.iter().any(|packet| packet.challenge().is_some()));
+        assert!(acknowledged(&seen).is_empty(), "it would fall silent");
+        rig.give(home(), &opening);
+    }
+    rig.wait(Duration::from_secs(2));
+    let seen = rig.sent();
+    hand.prove(&mut rig, &seen);
+    let seen = rig.sent();
+    assert_eq!(acknowledged(&seen), [0]);
+    let first = seen.iter().find_map(Seen::stream).unwrap();
+    assert_eq!(first.data, b"we speak first");
+}
+
+/// What is sent again to an unproven address has room for an ACK, which may be long.
+#[test]
+fn v18_an_ack_that_rides_along_is_paid_for() {
+    for len in (700..1400).step_by(20) {
+        let mut rig = Rig::counted();
+        let hand = Hand::new(3);
+        let opening = hand.packet(0, CHOSEN, &[syn(&vec![0; len])]);
+        rig.give(home(), &opening);
+        let mut received = opening.len();
+        let id = rig.accept();
+        // Small pieces, so that there are many to send again.
+        for _ in 0..100 {
+            rig.write(id, &[1; 20]);
+        }
+        let mut sent = 0;
+        // Every second number is missing: an ACK of many ranges.
+        for n in 0..60_u32 {
+            let piece = hand.packet(2 * n + 2, CHOSEN, &[data(u64::from(2 * n) + 5000, b"x")]);
+            rig.give(home(), &piece);
+            received += piece.len();
+            rig.wait(50 * MS);
+            sent += rig.sent().iter().map(|packet| packet.len).sum::<usize>();
+            assert!(sent <= 3 * received, "{len}: {sent} for {received}");
+        }
+    }
+}
+
+/// Whoever has more to say is answered at once.
+#[test]
+fn v18_data_are_acknowledged_before_the_address_is_proven() {
+    let mut rig = Rig::counted();
+    let hand = dialed_like_go(&mut rig);
+    assert!(acknowledged(&rig.sent()).is_empty());
+    hand.send(&mut rig, 1, (0, 1), &[syn(b"a question")]);
+    assert_eq!(acknowledged(&rig.sent()), [0, 1]);
 }
 
 #[test]

@@ -26,4 +26,5 @@ mod peers;
 mod replay;
 mod rig;
 mod timing;
+mod trials;
 mod version2;

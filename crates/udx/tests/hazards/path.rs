@@ -13,14 +13,18 @@ use crate::rig::{
 
 #[test]
 fn the_first_answer_has_ack_challenge_and_limits_in_one_packet() {
-    let mut rig = Rig::new();
-    rig.dialed((0, 0), &[syn(b"")]);
-    let seen = rig.sent();
-    assert_eq!(seen.len(), 1);
-    assert!(seen[0].ack().is_some() && seen[0].challenge().is_some());
-    assert!(seen[0].has(|f| matches!(f, Frame::MaxData { .. })));
-    assert!(seen[0].has(|f| matches!(f, Frame::MaxStreams { .. })));
-    assert_eq!((seen[0].number(), seen[0].ids()), (0, (0, 0)));
+    // V18: the ACK of an opening without a stream waits for the proof.
+    for (ids, acknowledges) in [(CHOSEN, true), ((0, 0), false)] {
+        let mut rig = Rig::new();
+        rig.dialed(ids, &[syn(b"")]);
+        let seen = rig.sent();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].ack().is_some(), acknowledges);
+        assert!(seen[0].challenge().is_some());
+        assert!(seen[0].has(|f| matches!(f, Frame::MaxData { .. })));
+        assert!(seen[0].has(|f| matches!(f, Frame::MaxStreams { .. })));
+        assert_eq!((seen[0].number(), seen[0].ids()), (0, (0, 0)));
+    }
 }
 
 #[test]

@@ -289,7 +289,8 @@ fn acks_come_when_the_policy_says() {
                 first_ack.entry(number).or_insert(at);
             }
         }
-        for (number, at) in &times {
+        // V18: that of the opening waits until the address is proven, which in a recording it is not.
+        for (number, at) in times.iter().filter(|(number, _)| **number > 0) {
             let delay = first_ack[number].saturating_sub(*at);
             assert!(
                 delay <= Duration::from_millis(26),

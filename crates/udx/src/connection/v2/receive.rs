@@ -58,6 +58,15 @@ impl Connection {
                 mark!(OrderFull, !kept);
                 outcome.refused |= !kept;
             }
+            Place::Old
+                if first.syn && v2.order.contradicts(number, packet.header().source_stream) =>
+            {
+                self.terminate(
+                    CloseReason::NumberedPerStream,
+                    Some(code::PROTOCOL_VIOLATION),
+                    b"a number for each stream",
+                );
+            }
             Place::Old if !first.data.is_empty() => self.repeat_window(packet.header()),
             Place::Old => {}
             Place::Beyond => {
@@ -83,6 +92,9 @@ impl Connection {
         number: u64,
         frames: impl Iterator<Item = Ordered<'a>> + Clone,
     ) -> bool {
+        if let Some(v2) = &mut self.v2 {
+            v2.order.note_source(header.source_stream);
+        }
         let mut left = frames;
         let mut any = false;
         loop {

@@ -42,6 +42,8 @@ const SYN: u8 = 2;
 pub(crate) struct Sequencer {
     /// The number whose turn it is.
     expected: u64,
+    /// The first number of all, and the sender's ID of the stream that the packet with it named, once it had its turn.
+    first: (u64, Option<u32>),
     /// Packets whose turn has not come, or that found no room in their stream when it came.
     waiting: BTreeMap<u64, Waiting>,
     /// Bytes held for them.
@@ -92,6 +94,7 @@ impl Sequencer {
     pub(crate) fn new(first_number: u64) -> Self {
         Sequencer {
             expected: first_number,
+            first: (first_number, None),
             waiting: BTreeMap::new(),
             bytes: 0,
             burnt: RangeSet::new(),
@@ -121,6 +124,21 @@ impl Sequencer {
             Place::Beyond
         } else {
             Place::Ahead
+        }
+    }
+
+    /// Whether a packet that opens the stream `source` has the number with which another stream was opened: everybody else has one
+    /// number for one packet.
+    pub(crate) fn contradicts(&self, number: u64, source: u32) -> bool {
+        let (first, opened) = self.first;
+        number == first && source != 0 && opened.is_some_and(|opened| opened != source)
+    }
+
+    /// The packet whose turn it is names this stream.
+    pub(crate) fn note_source(&mut self, source: u32) {
+        let (first, opened) = &mut self.first;
+        if self.expected == *first {
+            opened.get_or_insert(source);
         }
     }
 

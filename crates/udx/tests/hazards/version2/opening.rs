@@ -30,10 +30,14 @@ fn d02_a_dial_opens_the_connection_and_a_stream_in_one_packet() {
 #[test]
 fn d02_both_ways_to_dial_are_understood() {
     let mut rig = Rig::version2();
-    go_dials(&mut rig);
+    let hand = go_dials(&mut rig);
     assert!(rig.saw(&Event::Incoming));
     assert_eq!(rig.connection().accept(), None, "a connection alone");
     assert_eq!(rig.connection().version(), Some(Version::V2));
+    // V18: acknowledged once the address is proven.
+    let seen = rig.sent();
+    assert!(acknowledged(&seen).is_empty());
+    hand.prove(&mut rig, &seen);
     rig.wait(30 * MS);
     assert_eq!(acknowledged(&rig.sent()), [0]);
 

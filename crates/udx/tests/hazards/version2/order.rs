@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gapless_udx::wire::Frame;
-use gapless_udx::{EndpointConfig, Limits};
+use gapless_udx::{CloseReason, EndpointConfig, Limits};
 
 use super::{DART, GO, Heard, ROUND, dart_is_open, go_is_open, numbers};
 use crate::rig::{Hand, MS, Rig, ack, acknowledged, data, fin, pattern, stream, syn};
@@ -23,6 +23,37 @@ fn d10_u10_two_streams() {
     hand.send(&mut rig, 3, GO, &[data(0, b"a3 ")]);
     assert_eq!(rig.read(first), b"a3 a5 ");
     assert_eq!(rig.read(second), b"b4 ");
+}
+
+/// UDX2 1: Dart 2.0.0 counts the packets of each stream from 0. The second stream's would be taken for repetitions of the first one's,
+/// and its bytes for what follows somewhere else.
+#[test]
+fn u10_streams_with_numbers_of_their_own_are_answered_with_an_error() {
+    let second = (0x1111_2222, 0x3333_4444);
+    let mut rig = Rig::version2();
+    let (hand, id) = dart_is_open(&mut rig);
+    hand.send(&mut rig, 1, DART, &[data(0, b"first")]);
+    assert_eq!(rig.read(id), b"first");
+    hand.send(&mut rig, 0, second, &[syn(b"")]);
+    rig.drain();
+    let reason = rig.connection().close_reason().cloned();
+    assert_eq!(reason, Some(CloseReason::NumberedPerStream));
+    let seen = rig.sent();
+    assert!(seen.iter().any(|packet| packet.closes() == Some(4)));
+}
+
+/// A packet that opens the first stream may come often, and the connection's own opening has no stream.
+#[test]
+fn u10_one_number_for_one_packet_may_come_again() {
+    let mut rig = Rig::version2();
+    let (hand, _) = dart_is_open(&mut rig);
+    hand.send(&mut rig, 0, DART, &[syn(b"")]);
+    assert_eq!(rig.connection().close_reason(), None);
+    let mut rig = Rig::version2();
+    let (hand, _) = go_is_open(&mut rig, b"a");
+    hand.send(&mut rig, 0, (0, 0), &[syn(b"")]);
+    hand.send(&mut rig, 1, GO, &[syn(b"a")]);
+    assert_eq!(rig.connection().close_reason(), None);
 }
 
 #[test]
