@@ -4,6 +4,7 @@ mod counting;
 mod failing;
 mod marks;
 mod sabotage;
+mod soak;
 
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
@@ -388,9 +389,13 @@ fn print_both_logged(scenario: &Scenario, fails: bool) {
 }
 
 fn one_load(name: &str, options: &Options) -> bool {
+    if let Some(result) = soak::run(name, options.wire.and_then(Version::from_wire)) {
+        return result;
+    }
     let all: Vec<load::Load> = load::all().into_iter().chain(load::long()).collect();
     let Some(load) = all.iter().find(|load| load.name == name) else {
-        let names: Vec<&str> = all.iter().map(|load| load.name).collect();
+        let names = all.iter().map(|load| load.name).chain(soak::NAMES);
+        let names: Vec<&str> = names.collect();
         println!("there is no load `{name}`; there are {}", names.join(", "));
         return false;
     };

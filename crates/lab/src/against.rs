@@ -3,10 +3,10 @@
 use crate::bounds;
 use crate::choices::Draw;
 use crate::peers::{Abilities, Kind};
-use crate::plan::{Ending, Manners, SECOND, Scenario, Start, StreamPlan, WriteEnd};
+use crate::plan::{Ending, Manners, SECOND, Scenario, Start, StreamPlan, Time, WriteEnd};
 use crate::scenario::CANDIDATE_LIFETIME;
 use gapless_link::{Aqm, Profile, Queue, Share};
-use gapless_udx::{Version, VersionChoice};
+use gapless_udx::{ConnectionConfig, Version, VersionChoice};
 
 impl Scenario {
     /// Puts a peer of that kind in the place of one host. The parity of a seed's number decides what bytes decide by themselves.
@@ -14,7 +14,7 @@ impl Scenario {
         let can = kind.abilities();
         let mut decide = |yes: bool| draw.proposed(2, |_| yes.into()) == 1;
         let model = usize::from(decide(seed.is_multiple_of(2)));
-        let is_lossy = decide(!(seed / 2).is_multiple_of(2)) && can.repairs_losses;
+        let is_lossy = decide(!(seed / 2).is_multiple_of(2));
         let is_known = decide(seed.is_multiple_of(3));
         self.other_manners = None;
         self.routes.clear();
@@ -49,12 +49,20 @@ impl Scenario {
         self.hosts[model].model = Some(kind);
         // It is called as it wants to be: what a peer makes of bad manners is not what is asked here.
         self.hosts[model].manners = Manners::GOOD;
-        if let Ending::Abort { host, .. } = &mut self.ending
-            && (is_lossy || !can.says_goodbye)
-        {
-            // V3: a peer that closed and whose goodbye is lost is revived by our next SYN, and then answers for a connection of which
-            // it knows nothing.
-            *host = 1 - model;
+        // V3: a peer that closed and whose goodbye is lost is revived by our next SYN, and then answers for a connection of which it
+        // knows nothing. One that says none is revived by a SYN that is late.
+        let late =
+            |profile: &Profile| profile.duplicate != Share::NONE || profile.reorder != Share::NONE;
+        let is_late = is_lossy || self.faults.iter().any(late);
+        match &mut self.ending {
+            Ending::Abort { host, .. } if is_lossy || !can.says_goodbye => *host = 1 - model,
+            Ending::Close { host } if is_late && !can.says_goodbye => *host = 1 - model,
+            _ => {}
+        }
+        if can.declines {
+            // UDX 7.5: its next fragment comes after 30 s, and without a packet before that its own idle timeout.
+            let ours = &mut self.hosts[1 - model].config.connection;
+            ours.keep_alive = ours.keep_alive.or(ConnectionConfig::default().keep_alive);
         }
         let slower = if kind.version() == 2 { 4 } else { 2 };
         let for_moves = if self.moves.is_empty() { 0 } else { for_moves };
@@ -62,8 +70,33 @@ impl Scenario {
             bounds::patience(&self.calm, &self.streams, 1, 0) + can.patience * SECOND + for_moves;
         self.rests = self.patience;
         let manners = self.hosts.each_ref().map(|host| host.manners);
-        self.finish_within =
-            self.patience + slower * bounds::transfer(&self.calm, &self.streams, &manners);
+        self.finish_within = self.patience
+            + slower * bounds::transfer(&self.calm, &self.streams, &manners)
+            + self.waits(can, model);
+    }
+
+    /// How long defects of the model at `model` may keep all of its streams waiting.
+    fn waits(&self, can: Abilities, model: usize) -> Time {
+        let streams = self.streams.iter();
+        let directions = streams.map(|plan| plan.of(plan.opener == model));
+        directions
+            .map(|(write, _)| {
+                // UDX 5.3: as many fragments as the application makes at the worst.
+                let fragment = (write.piece.0 as u64).clamp(1, FRAGMENT);
+                let declined = u64::from(can.declines) * (write.bytes / fragment + 2) * DECLINED;
+                // UDX2 H6: a window update for every 16 KiB, a reset, the probes.
+                let burnt = u64::from(can.burns_numbers) * BURNT;
+                declined + burnt
+            })
+            .sum::<Time>()
+            + self.burnt_by_updates(can, model)
+    }
+
+    fn burnt_by_updates(&self, can: Abilities, model: usize) -> Time {
+        let streams = self.streams.iter();
+        let read = streams.map(|plan| plan.of(plan.opener != model).0.bytes);
+        let updates: u64 = read.map(|bytes| bytes / UPDATE_EVERY + 1).sum();
+        u64::from(can.burns_numbers) * updates * BURNT
     }
 
     fn fit_streams(&mut self, can: Abilities, model: usize, is_lossy: bool) {
@@ -75,7 +108,20 @@ impl Scenario {
                 self.streams[index].start = Start::After(before);
             }
             let plan = &mut self.streams[index];
-            if is_lossy && !can.repeats_resets {
+            // UDX2 5.3, 15.2: the dial opens it.
+            if can.streams_for_life == 1 || (model == 0 && !can.hears_first_packet) {
+                plan.opener = 0;
+            }
+            if is_lossy && can.declines {
+                let own = if plan.opener == model {
+                    &mut plan.there
+                } else {
+                    &mut plan.back
+                };
+                own.write.bytes = own.write.bytes.min(MOST_DECLINED);
+            }
+            // UDX2 6.4, UDX 8.4: said once, and at a moment when nobody is there to hear it.
+            if !can.repeats_resets && (is_lossy || !self.moves.is_empty()) {
                 without_stop(plan, [true; 2]);
                 plan.there.write.end = WriteEnd::Finish;
                 plan.back.write.end = WriteEnd::Finish;
@@ -120,5 +166,15 @@ fn without_stop(plan: &mut StreamPlan, directions: [bool; 2]) {
 const AMPLE_QUEUE: u64 = 1 << 20;
 /// Of IPv4 and UDP.
 const HEADERS: u16 = 28;
+/// Bytes of data in Dart's largest packet.
+const FRAGMENT: u64 = 1384;
+/// UDX 5.3: between two fragments of a Dart that has declined.
+const DECLINED: Time = 31 * SECOND;
+/// More of a stream that may come so slowly takes only time.
+const MOST_DECLINED: u64 = 30_000;
+/// UDX2 H6: a burnt number is passed after 3 s.
+const BURNT: Time = 4 * SECOND;
+/// UDX2 9.1.
+const UPDATE_EVERY: u64 = 16_384;
 /// More than a peer lets wait takes only time.
 const MOST_STREAMS: usize = 150;

@@ -6,6 +6,7 @@
 mod stream;
 
 use crate::machine::{Machine, StreamKey};
+use crate::peers::Kind;
 use crate::plan::{Scenario, Start, StreamPlan, Time};
 use gapless_link::Random;
 use gapless_udx::{CloseReason, Event, OpenError, ReadError};
@@ -367,6 +368,7 @@ impl App {
     /// Reads the names of streams that were opened by the peer.
     fn meet_strangers(&mut self, now: Time, machine: &mut Machine) -> Result<(), Complaint> {
         let mut index = 0;
+        let has_ghosts = self.has_ghosts(machine);
         while index < self.strangers.len() {
             if self.strangers[index].blocked {
                 index += 1;
@@ -380,6 +382,10 @@ impl App {
                     self.progress += 1;
                 }
                 Err(ReadError::Blocked) => stranger.blocked = true,
+                Ok(None) if has_ghosts => {
+                    self.strangers.swap_remove(index);
+                    continue;
+                }
                 Ok(None) => return Err("a stream ended before its name".into()),
                 Err(ReadError::Reset(_) | ReadError::Closed) => {
                     // Ended before it was named: allowed where plans abort, and the opener's side knows.
@@ -395,10 +401,19 @@ impl App {
             }
             if let Ok(name) = <[u8; NAME_BYTES]>::try_from(&*self.strangers[index].name) {
                 let id = self.strangers.swap_remove(index).id;
-                self.recognise(now, u32::from_be_bytes(name), id)?;
+                let known = self.recognise(now, u32::from_be_bytes(name), id);
+                if !has_ghosts {
+                    known?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// V4: whether late packets of a stream may open another one. (It may be over before its application has read all.)
+    fn has_ghosts(&self, machine: &Machine) -> bool {
+        let revives = |kind: Kind| kind.abilities().revives_streams;
+        machine.kind().is_some_and(revives) && self.runs.iter().any(Option::is_some)
     }
 
     fn recognise(&mut self, now: Time, name: u32, id: StreamKey) -> Result<(), Complaint> {

@@ -82,7 +82,7 @@ impl Check {
         let stats = connection.stats();
         let told = Told {
             in_flight: stats.in_flight,
-            window: stats.congestion_window,
+            window: stats.congestion_window.max(host.widest),
             mtu: stats.mtu.into(),
             timeouts: stats.recovery.ptos,
         };

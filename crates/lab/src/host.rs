@@ -21,6 +21,9 @@ pub(crate) struct Host {
     pub(crate) vanished: bool,
     /// Rounds of work at the latest instant.
     rounds_at: (Time, u32),
+    /// The largest congestion window in the latest wake, where it sends between the datagrams that it receives: each of them may make it
+    /// smaller than what is in flight by then.
+    pub(crate) widest: u64,
 }
 
 /// A datagram that reached a host.
@@ -52,6 +55,7 @@ impl Host {
             wake_at: Some(0),
             vanished: false,
             rounds_at: (0, 0),
+            widest: 0,
         }
     }
 
@@ -82,6 +86,7 @@ impl Host {
     ) -> Result<(), Fault> {
         let mut batches = self.manners.batches;
         let mut drained = true;
+        self.widest = 0;
         loop {
             self.count_round(now)?;
             let mut active = false;
@@ -186,6 +191,11 @@ impl Host {
     /// True if the engine has nothing more to send.
     fn transmit(&mut self, now: Time, batches: &mut usize, out: &mut Vec<Departing>) -> bool {
         let instant = self.machine.at(now);
+        if self.manners.send_after_each {
+            let connection = self.machine.connection();
+            let window = connection.map_or(0, |connection| connection.stats().congestion_window);
+            self.widest = self.widest.max(window);
+        }
         let ours = match &mut self.machine {
             Machine::Ours(ours) => &mut ours.endpoint,
             Machine::Model(model) => {

@@ -43,6 +43,7 @@ mod report;
 mod scenario;
 mod seeds;
 mod shrink;
+pub mod soak;
 mod spans;
 pub mod trace;
 mod trials;

@@ -79,6 +79,8 @@ pub struct Report {
     pub memory: [usize; 2],
     /// What each engine said of its connection at last.
     pub engines: [Stats; 2],
+    /// Most bytes that each engine held in silences longer than the run's patience, with a connection alive.
+    pub at_rest: [usize; 2],
     /// What each application saw of each stream.
     pub outcomes: [Vec<Option<StreamOutcome>>; 2],
 }

@@ -5,6 +5,7 @@ mod asked;
 mod foreign;
 mod ordered;
 
+use crate::peers::Kind;
 use crate::plan::{Scenario, Time};
 use crate::report::Rule;
 use crate::spans::{Pieces, Spans};
@@ -35,6 +36,8 @@ struct Side {
     /// Numbers and what they carried, where that is one thing (version 2).
     numbered: Numbered,
     first_position: u64,
+    /// It may try what lies beyond a limit, because the other side cannot be asked for a lost one (D14).
+    tries_limits: bool,
     first_number: u64,
     last_number: Option<u64>,
     /// Numbers of the other side's packets that reached it.
@@ -47,6 +50,8 @@ struct Side {
     paths: HashMap<SocketAddr, PathWatch>,
     /// The challenges it sent, by nonce, and where to.
     challenges: HashMap<u64, SocketAddr>,
+    /// How many challenges a model sent, and that one of them arrived.
+    model_asked: (u32, bool),
     /// By the other side's ID of the stream: its own ID, and limits that came before that was known.
     names: HashMap<u32, u32>,
     early_limits: HashMap<u32, u64>,
@@ -72,6 +77,7 @@ struct PathWatch {
 
 impl Watch {
     pub(crate) fn new(scenario: &Scenario) -> Self {
+        let is_dart_3 = |kind: Kind| matches!(kind, Kind::Dart(_)) && kind.version() == 3;
         let side = |host: usize| {
             let connection = &scenario.hosts[host].config.connection;
             Side {
@@ -80,6 +86,7 @@ impl Watch {
                 version: None,
                 numbered: Numbered::default(),
                 first_position: connection.first_position,
+                tries_limits: scenario.hosts[1 - host].model.is_some_and(is_dart_3),
                 first_number: connection.first_number,
                 last_number: None,
                 received: Spans::default(),
@@ -87,6 +94,7 @@ impl Watch {
                 streams: HashMap::new(),
                 paths: HashMap::new(),
                 challenges: HashMap::new(),
+                model_asked: (0, false),
                 names: HashMap::new(),
                 early_limits: HashMap::new(),
                 asked: asked::Asked::default(),
@@ -143,6 +151,7 @@ impl Watch {
         let Ok(Datagram::Packet(packet)) = decode(datagram) else {
             return;
         };
+        self.note_model_asked(1 - host, &packet);
         let side = &mut self.sides[host];
         let path = side.paths.entry(from).or_default();
         path.received += datagram.len() as u64;
@@ -277,10 +286,14 @@ impl Watch {
             Some(Version::V2) => initial + side.stream(own).arrived,
             _ => initial,
         };
+        let (first, tries) = (side.first_position, side.tries_limits);
         let watch = side.stream(own);
         let range = stream.offset..stream.offset + stream.data.len() as u64;
         let end = range.end;
-        let limit = watch.limit.unwrap_or(initial).max(granted);
+        let mut limit = watch.limit.unwrap_or(initial).max(granted);
+        if tries {
+            limit += (limit - first).min(LARGEST_WINDOW) + TRIAL;
+        }
         if end > limit {
             return Err((
                 Rule::InFlight,
@@ -385,6 +398,10 @@ pub(crate) fn is_numbered(packet: &Packet<'_>) -> bool {
 fn wire<T>(detail: String) -> Result<T, Fault> {
     Err((Rule::Wire, detail))
 }
+
+/// D14: what trials add to a limit, at most as much as a window of Dart's is large.
+const LARGEST_WINDOW: u64 = 4 << 20;
+const TRIAL: u64 = 1_200;
 
 /// UDX 10.1: both sides begin with it in each direction.
 const INITIAL_LIMIT: u64 = 65_536;

@@ -7,7 +7,7 @@ use gapless_lab::{Scenario, run, run_seeds_against};
 use std::fmt::Write;
 
 /// Seeds of every test run, for each kind.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 60;
 
 #[track_caller]
 fn no_seed_breaks_a_rule(kind: Kind) {
@@ -23,8 +23,13 @@ fn no_seed_breaks_a_rule(kind: Kind) {
         summary.seeds
     );
     assert_eq!(summary.seeds, SEEDS);
-    // An error is an answer where nothing can be done; but it is rare.
-    assert!(summary.given_up <= SEEDS / 50, "{}", summary.given_up);
+    // An error is an answer where nothing can be done; but it is rare, except beside the one whose ACKs take numbers.
+    let rare = match kind {
+        Kind::Dart(Release::Before200) => SEEDS,
+        _ if kind.abilities().burns_numbers => SEEDS / 4,
+        _ => SEEDS / 50,
+    };
+    assert!(summary.given_up <= rare, "{}", summary.given_up);
 }
 
 #[test]
@@ -48,17 +53,32 @@ fn js() {
     no_seed_breaks_a_rule(Kind::Js);
 }
 
-/// The later releases of version 2: what becomes of the earlier ones' numbers is told where they wedge each other.
 #[test]
-fn dart_2_0_3() {
-    no_seed_breaks_a_rule(Kind::Dart(Release::V203));
-    no_seed_breaks_a_rule(Kind::Dart(Release::V203Repaired));
+fn dart_of_version_2() {
+    let releases = [
+        Release::Before200,
+        Release::V200,
+        Release::V201,
+        Release::V202,
+        Release::V203,
+        Release::V203Repaired,
+        Release::V203Probing,
+    ];
+    for release in releases {
+        no_seed_breaks_a_rule(Kind::Dart(release));
+    }
+}
+
+#[test]
+fn dart_of_version_3() {
+    no_seed_breaks_a_rule(Kind::Dart(Release::V300));
+    no_seed_breaks_a_rule(Kind::Dart(Release::V310));
 }
 
 /// What a stream came to is what was planned: the runs are no empty ones.
 #[test]
 fn bytes_arrive_in_both_roles() {
-    for kind in Kind::all().filter(|kind| !matches!(kind, Kind::Dart(_))) {
+    for kind in Kind::all().filter(|&kind| kind != Kind::Dart(Release::Before200)) {
         let mut arrived = [0; 2];
         for seed in 0..20 {
             let scenario = Scenario::against(kind, seed);

@@ -16,8 +16,15 @@ pub struct Abilities {
     pub survives_moves: [bool; 2],
     /// A reset reaches both sides also where packets are lost.
     pub repeats_resets: bool,
-    /// What it sends arrives whatever is lost.
-    pub repairs_losses: bool,
+    /// After losses it may send no more than a fragment every 30 s, for the rest of the connection.
+    pub declines: bool,
+    /// It takes numbers for packets that it never sends again. Where nothing shows that, our side says after a while that a packet is
+    /// missing.
+    pub burns_numbers: bool,
+    /// As a dialer it hears the acceptor's first packet of all, also when an acknowledgement overtakes it.
+    pub hears_first_packet: bool,
+    /// Late packets of a stream that is over open it again, for its application.
+    pub revives_streams: bool,
     /// The other side is told when it closes the connection.
     pub says_goodbye: bool,
     /// It notices by itself that the other side is gone.
@@ -62,9 +69,14 @@ impl Kind {
 
 fn dart(release: Release) -> Abilities {
     let is_v2 = Kind::Dart(release).version() == 2;
+    // UDX2 H6: its window updates and resets (U2), its probes for the path's size (U5), before 2.0.0 whatever it sends (U1).
+    let burns_numbers = matches!(
+        release,
+        Release::Before200 | Release::V201 | Release::V202 | Release::V203Probing
+    );
     Abilities {
         // UDX2 1: numbers per stream.
-        streams_for_life: if release == Release::V200 {
+        streams_for_life: if release <= Release::V200 {
             1
         } else {
             usize::MAX
@@ -74,12 +86,19 @@ fn dart(release: Release) -> Abilities {
         // At its own new address it is found only if it has something to say.
         survives_moves: [false, true],
         repeats_resets: false,
-        // UDX 5: each loss of what it sends slows a Dart of version 3 down, until it sends a fragment every 30 s.
-        repairs_losses: is_v2,
+        // UDX 5.3: each loss of what it sends slows a Dart of version 3 down; reordering is loss to it.
+        declines: !is_v2,
+        burns_numbers,
+        // UDX2 1, U3: a control packet under 0, which all bear, moves its expectation on to 1. An empty SYN for its own stream is
+        // no loss, another stream's is.
+        hears_first_packet: release > Release::V201,
+        // UDX 8.2, V4: it forgets a stream 50 ms after its end, and data open streams.
+        revives_streams: !is_v2,
         // D15.
         says_goodbye: false,
         notices_silence: !is_v2,
-        patience: 31,
+        // D14, and UDX2 8; and UDX2 H17: what was burnt unseen is told from what is late 150 s after the next packet came.
+        patience: if burns_numbers { 31 + 151 } else { 31 },
     }
 }
 
@@ -93,7 +112,10 @@ const GO: Abilities = Abilities {
     survives_moves: [false, false],
     // UDX 8.4: once.
     repeats_resets: false,
-    repairs_losses: true,
+    declines: false,
+    burns_numbers: false,
+    hears_first_packet: true,
+    revives_streams: false,
     says_goodbye: true,
     notices_silence: true,
     patience: 0,

@@ -1,7 +1,7 @@
 //! What a model says is not held to the rules, but it counts for what our side may then do.
 
 use super::{INITIAL_LIMIT, PathWatch, Watch, decode};
-use gapless_udx::wire::{Datagram, Frame};
+use gapless_udx::wire::{Datagram, Frame, Packet};
 
 impl Watch {
     /// A model at `host` sends a datagram: the limits that it gives count, the highest of each.
@@ -11,13 +11,14 @@ impl Watch {
         };
         let header = packet.header();
         for frame in packet.frames() {
+            if let Frame::PathChallenge { .. } = frame {
+                self.sides[host].model_asked.0 += 1;
+            }
             if let Frame::WindowUpdate { limit } = frame {
                 let side = &mut self.sides[1 - host];
-                // UDX 8.1: who never learns our ID of a stream names its own alone.
-                let own = match header.destination_stream {
-                    0 => side.names.get(&header.source_stream).copied(),
-                    own => Some(own),
-                };
+                // UDX 8.1: who never learns our ID of a stream names its own alone, or goes on with the one that it made up.
+                let named = side.names.get(&header.source_stream).copied();
+                let own = named.or(Some(header.destination_stream).filter(|&own| own != 0));
                 let held = match own {
                     Some(own) => side.stream(own).limit.get_or_insert(0),
                     None => side.early_limits.entry(header.source_stream).or_default(),
@@ -25,6 +26,19 @@ impl Watch {
                 *held = (*held).max(limit.expand((*held).max(INITIAL_LIMIT)));
             }
         }
+    }
+
+    /// UDX 11: the model at `host` asked four times whether we are there, and none of it arrived: it never asks again, and sends no more than
+    /// three times what comes.
+    pub(crate) fn is_held_back(&self, host: usize) -> bool {
+        let (asked, arrived) = self.sides[host].model_asked;
+        asked >= CHALLENGES && !arrived
+    }
+
+    /// What the model at `sender` asked has arrived.
+    pub(super) fn note_model_asked(&mut self, sender: usize, packet: &Packet<'_>) {
+        let asks = |frame| matches!(frame, Frame::PathChallenge { .. });
+        self.sides[sender].model_asked.1 |= packet.frames().any(asks);
     }
 
     /// UDX 11: nowhere may this side send so much as a challenge.
@@ -47,5 +61,7 @@ impl Watch {
     }
 }
 
+/// UDX 11: the first one and three repetitions.
+const CHALLENGES: u32 = 4;
 /// Bytes of a packet with PATH_CHALLENGE alone.
 const CHALLENGE: u64 = 43;

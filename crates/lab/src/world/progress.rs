@@ -1,8 +1,10 @@
 //! The liveness check: whether the calm is used.
 
 use super::{Stage, World};
-use crate::plan::{Ending, STALL_PTOS, Start, Time};
+use crate::peers::Kind;
+use crate::plan::{Ending, SECOND, STALL_PTOS, Start, Time};
 use crate::report::{Rule, Seconds, Violation};
+use gapless_udx::Endpoint;
 
 impl World<'_, '_> {
     /// The liveness check: in the calm something happens often enough, as long as there is something to do.
@@ -14,6 +16,7 @@ impl World<'_, '_> {
         } else {
             self.now.saturating_sub(self.last_progress.0)
         };
+        self.look_at_rest(is_idle);
         let goes_on = progress != self.last_progress.1;
         if goes_on || is_idle {
             self.last_progress = (self.now, progress);
@@ -25,6 +28,12 @@ impl World<'_, '_> {
         self.longest_wait = self.longest_wait.max(waited);
         self.measure_stall(waited, goes_on);
         let took = self.now.saturating_sub(self.scenario.calm_from);
+        let is_late = took > self.scenario.finish_within || waited > self.scenario.patience;
+        if is_late && self.is_held_back() {
+            self.given_up = true;
+            self.stage = Stage::Done;
+            return Ok(());
+        }
         if took > self.scenario.finish_within && !self.scenario.is_poisoned() {
             let detail = format!(
                 "not over {} into the calm{}",
@@ -63,6 +72,23 @@ impl World<'_, '_> {
         })
     }
 
+    /// What is held when nothing was to be done for long.
+    fn look_at_rest(&mut self, is_idle: bool) {
+        if !is_idle {
+            self.busy_at = self.now;
+        } else if self.now - self.busy_at > REST {
+            for (most, host) in self.at_rest.iter_mut().zip(&self.hosts) {
+                let held = host.machine.ours().map_or(0, Endpoint::memory);
+                *most = (*most).max(held);
+            }
+        }
+    }
+
+    /// UDX 11: a JS acceptor that nobody answered goes on at three times what comes, for ever.
+    fn is_held_back(&self) -> bool {
+        self.hosts[1].machine.kind() == Some(Kind::Js) && self.watch.is_held_back(1)
+    }
+
     fn measure_stall(&mut self, waited: Time, goes_on: bool) {
         let ptos = self.hosts.iter().filter_map(|host| {
             let connection = host.machine.connection()?;
@@ -81,3 +107,6 @@ impl World<'_, '_> {
         }
     }
 }
+
+/// Longer than anything that was finished is remembered but for closed connections.
+const REST: Time = 20 * SECOND;

@@ -3,9 +3,8 @@
 
 use crate::table::{End, Table, Talk};
 use gapless_lab::peers::Kind;
-use gapless_lab::peers::dart::Release;
 use gapless_link::{Profile, Random};
-use gapless_udx::{BlockedOn, Version, VersionChoice};
+use gapless_udx::{Version, VersionChoice};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,9 +17,6 @@ enum Outcome {
     Refused(String),
     /// UDX 5: a Dart of version 3 that has lost so much that it sends one fragment every 30 s. It still does.
     Declined,
-    /// UDX 2.2, 10.1: a window update of Dart 3.0.0 was lost, and it cannot read the question for another. Our side names what it
-    /// waits for.
-    Blocked,
 }
 
 struct Plan {
@@ -131,11 +127,6 @@ impl Plan {
         if is_dart_3 && !table.is_over(side) && comes {
             return Ok(Outcome::Declined);
         }
-        let waits_for = table.ends[side].blocked_on(table.now);
-        if self.kind == Kind::Dart(Release::V300) && waits_for == Some(BlockedOn::PeerStreamWindow)
-        {
-            return Ok(Outcome::Blocked);
-        }
         Err(format!("silent: {}", describe()))
     }
 }
@@ -190,7 +181,7 @@ fn ours_beside_dart_2() {
 fn ours_beside_dart_3() {
     let tally =
         run_all(Kind::all().filter(|kind| matches!(kind, Kind::Dart(_)) && kind.version() == 3));
-    let known = ["Delivered", "Declined", "Blocked"];
+    let known = ["Delivered", "Declined"];
     assert!(
         tally
             .keys()

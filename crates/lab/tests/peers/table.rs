@@ -7,8 +7,8 @@ use bytes::Bytes;
 use gapless_lab::peers::{self, Foreign, Kind, ReceiveOrder, foreign};
 use gapless_link::{Link, Profile};
 use gapless_udx::{
-    BlockedOn, ConnectionConfig, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError,
-    Received, StreamId, Version, VersionChoice, WriteError,
+    ConnectionConfig, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError, Received,
+    StreamId, Version, VersionChoice, WriteError,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -100,18 +100,6 @@ impl End {
                 peer, connection, ..
             } => connection.and_then(|connection| peer.receive_order(connection)),
             Self::Ours { .. } => None,
-        }
-    }
-
-    /// What our engine says that it waits for.
-    pub(crate) fn blocked_on(&self, now: Instant) -> Option<BlockedOn> {
-        match self {
-            Self::Ours {
-                endpoint,
-                connection: Some(connection),
-                ..
-            } => Some(endpoint.connection(*connection)?.blocked_on(now)),
-            _ => None,
         }
     }
 

@@ -113,6 +113,11 @@ impl Release {
         self < Self::V310
     }
 
+    /// UDX 10.1: asked by STREAM_DATA_BLOCKED, it says its limit again.
+    pub(super) fn answers_blocked(self) -> bool {
+        self == Self::V310
+    }
+
     /// UDX 7.3: a stream addressed to 0, or to an ID that is taken, gets an even ID of the acceptor's choice.
     pub(super) fn chooses_own_ids(self) -> bool {
         self == Self::V310

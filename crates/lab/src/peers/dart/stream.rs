@@ -27,6 +27,8 @@ pub(super) struct Stream {
     /// Since when the next fragment waits, and when it looks again.
     waits_since: Option<Instant>,
     looks_at: Option<Instant>,
+    /// The window let it go, and it waits for the pacer only.
+    is_let_go: bool,
     /// When the closing FIN is due, and when the stream is forgotten.
     pub(super) closes_at: Option<Instant>,
     pub(super) forgets_at: Option<Instant>,
@@ -74,6 +76,7 @@ impl Stream {
             limit: INITIAL_WINDOW,
             waits_since: None,
             looks_at: None,
+            is_let_go: false,
             closes_at: None,
             forgets_at: None,
             ready: VecDeque::new(),
@@ -97,7 +100,9 @@ impl Stream {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let waits = self.has_queued().then_some(self.waits_since).flatten();
+        let waits = self
+            .waits_since
+            .filter(|_| self.has_queued() && !self.is_let_go);
         let gives_up = waits.map(|since| since + PATIENCE);
         let looks = self.has_queued().then_some(self.looks_at).flatten();
         [gives_up, looks, self.closes_at, self.forgets_at]
@@ -135,7 +140,10 @@ impl Stream {
         in_flight: u64,
     ) -> Gate {
         let since = *self.waits_since.get_or_insert(now);
-        if since + PATIENCE <= now {
+        if self.is_let_go && self.looks_at.is_some_and(|at| now < at) {
+            return Gate::Wait;
+        }
+        if self.is_let_go || since + PATIENCE <= now {
             return Gate::Open;
         }
         if self.looks_at.is_some_and(|at| now < at) {
@@ -158,6 +166,7 @@ impl Stream {
     /// The pacer lets the fragment go at `at`.
     pub(super) fn pace(&mut self, at: Instant) {
         self.looks_at = Some(at);
+        self.is_let_go = true;
     }
 
     /// The first answer came.
@@ -172,6 +181,7 @@ impl Stream {
         let offset = self.sent;
         self.sent += data.len() as u64;
         (self.waits_since, self.looks_at) = (None, None);
+        self.is_let_go = false;
         (offset, data)
     }
 

@@ -71,7 +71,7 @@ impl Conn {
                 stream.drop_queue();
             }
             Frame::WindowUpdate(value) => stream.on_window_update(*value),
-            Frame::StreamDataBlocked { .. } if self.release.is_version_3() => {
+            Frame::StreamDataBlocked { .. } if self.release.answers_blocked() => {
                 let limit = stream.advertise();
                 self.send_window_update(index, limit);
             }
