@@ -55,7 +55,7 @@ fn fills_a_path_that_loses_by_chance() {
 }
 
 #[test]
-fn keeps_the_queue_short_and_empties_it_to_measure_the_path() {
+fn keeps_the_queue_short_and_empties_nothing_where_the_path_shows_its_least_time() {
     // 10 Mbit/s over 50 ms hold 62,500 bytes.
     let mut world = world(Form::Fresh, Algorithm::Bbr, 0.0, 25, 20_000);
     let (mut longest, mut least) = (0, u64::MAX);
@@ -71,9 +71,23 @@ fn keeps_the_queue_short_and_empties_it_to_measure_the_path() {
     }
     // 50 ms and what probing for more puts into the queue.
     assert!(longest < 100, "{longest} ms");
-    // ProbeRTT: half of what the path holds.
-    assert!(least < 35_000, "{least} bytes");
+    // No ProbeRTT, of which each would cost a tenth of a second's data.
+    assert!(least > 62_500, "{least} bytes");
     assert_eq!(world.recovery.stats().packets_lost, 0);
+}
+
+#[test]
+fn a_path_that_became_longer_is_emptied_to_measure_it() {
+    let mut world = world(Form::Fresh, Algorithm::Bbr, 0.0, 25, 1_000_000);
+    world.run_until(Instant::ZERO + ms(3_000));
+    world.pipe.delay = ms(40);
+    let mut least = u64::MAX;
+    for tick in 151..650 {
+        world.run_until(Instant::ZERO + ms(tick * 20));
+        least = least.min(world.recovery.congestion_window());
+    }
+    // ProbeRTT, within five to ten seconds: half of what the path held.
+    assert!(least < 35_000, "{least} bytes");
 }
 
 #[test]

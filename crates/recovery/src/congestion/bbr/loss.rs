@@ -136,20 +136,23 @@ pub(super) struct Undo {
 /// that come without a queue as well are none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chance {
-    /// Lost bytes of each 65536.
-    rate: u64,
+    /// Bytes sent in rounds without a queue, and of these those that were lost; old ones fade.
+    sample_sent: u64,
+    sample_lost: u64,
     /// Totals at the start of the round.
     delivered: u64,
     lost: u64,
     /// The least round trip time of the round, ns; 0 before the first.
     rtt: u64,
+    /// The last one of all, ns.
+    latest: u64,
 }
 
 /// A queue stands if the round's least round trip time exceeds the path's by more than an eighth and this, ns: half of the delay
 /// that even a queue of a quarter of the path's capacity makes, and above what timers add.
 const QUEUE_SHARE: u64 = 8;
 const QUEUE_NOISE: u64 = 200_000;
-/// A new round weighs a sixteenth: the estimate stands on some sixteen rounds.
+/// A round fades by a sixteenth with each that follows: the estimate stands on the bytes of some sixteen rounds.
 const CHANCE_GAIN_BITS: u32 = 4;
 const CHANCE_UNIT_BITS: u32 = 16;
 /// More than 20 % of chance loss is not believed.
@@ -159,6 +162,7 @@ const CHANCE_DEVIATIONS: u64 = 3;
 
 impl Chance {
     fn sample_rtt(&mut self, rtt: u64) {
+        self.latest = rtt;
         self.rtt = if self.rtt == 0 {
             rtt
         } else {
@@ -167,37 +171,54 @@ impl Chance {
     }
 
     /// The round is over; whether its losses were no more than chance explains.
-    fn end_round(&mut self, ack: &Ack<'_>, min_rtt: u64, mtu: u64) -> bool {
+    fn end_round(&mut self, ack: &Ack<'_>, min_rtt: u64, mtu: u64, probing: bool) -> bool {
         let lost = ack.lost.saturating_sub(self.lost);
         let sent = ack
             .delivered
             .saturating_sub(self.delivered)
             .saturating_add(lost);
         let by_chance = lost <= self.of(sent, mtu);
-        let allowed = min_rtt
-            .saturating_add(min_rtt / QUEUE_SHARE)
-            .saturating_add(QUEUE_NOISE);
-        if self.rtt > 0 && self.rtt <= allowed && sent > 0 {
-            let rate = scale(lost, 1 << CHANCE_UNIT_BITS, sent).min(MAX_CHANCE);
-            let kept = self.rate.saturating_sub(self.rate >> CHANCE_GAIN_BITS);
-            self.rate = kept.saturating_add(rate >> CHANCE_GAIN_BITS);
+        // What probing loses may be its own doing, even before a queue is noticed that others keep standing.
+        if !probing && self.rtt > 0 && self.rtt <= without_queue(min_rtt) {
+            let fade = |sum: u64, new: u64| {
+                sum.saturating_sub(sum >> CHANCE_GAIN_BITS)
+                    .saturating_add(new)
+            };
+            self.sample_sent = fade(self.sample_sent, sent);
+            self.sample_lost = fade(self.sample_lost, lost);
         }
         (self.delivered, self.lost, self.rtt) = (ack.delivered, ack.lost, 0);
         by_chance
     }
 
+    /// Whether so much may be chance for all that is known at the start of a connection: no queue stands now, and it is not
+    /// beyond belief.
+    fn may_explain(&self, lost: u64, sent: u64, min_rtt: u64) -> bool {
+        self.latest <= without_queue(min_rtt)
+            && scale(lost, 1 << CHANCE_UNIT_BITS, sent.max(1)) <= MAX_CHANCE
+    }
+
     /// What chance may have taken of so many bytes, with the spread of a Poisson distribution.
     fn of(&self, sent: u64, mtu: u64) -> u64 {
-        if self.rate == 0 {
+        if self.sample_lost == 0 {
             return 0;
         }
-        let expected = scale(sent, self.rate, 1 << CHANCE_UNIT_BITS);
+        let unit = 1 << CHANCE_UNIT_BITS;
+        let rate = scale(self.sample_lost, unit, self.sample_sent.max(1)).min(MAX_CHANCE);
+        let expected = scale(sent, rate, unit);
         // The standard deviation in packets is the square root of their number; in bytes, that times their size.
         let deviation = expected.saturating_mul(mtu).isqrt();
         expected
             .saturating_add(deviation.saturating_mul(CHANCE_DEVIATIONS))
             .saturating_add(mtu)
     }
+}
+
+/// The longest round trip time that shows no queue.
+fn without_queue(min_rtt: u64) -> u64 {
+    min_rtt
+        .saturating_add(min_rtt / QUEUE_SHARE)
+        .saturating_add(QUEUE_NOISE)
 }
 
 impl Bbr {
@@ -227,9 +248,14 @@ impl Bbr {
             .recovering_since
             .is_some_and(|since| self.rounds.count > since);
         let lost = ack.lost.saturating_sub(ack.sent.lost);
+        // Not of the draft: where no queue stands while the rate still doubles, the losses are not the path's limit. Held for it they
+        // would end `Startup` at a few percent of the path's rate.
+        let in_flight = ack.sent.in_flight;
+        let by_chance = self.chance.may_explain(lost, in_flight, self.min_rtt.value);
         if lasting
             && self.loss.events >= STARTUP_LOSS_EVENTS
-            && self.is_too_much(lost, ack.sent.in_flight)
+            && self.is_too_much(lost, in_flight)
+            && !by_chance
         {
             mark!(BbrStartupLostTooMuch);
             self.undo.phase = Some(Phase::Startup);
@@ -246,8 +272,10 @@ impl Bbr {
 
     /// 5.5.10.3: `AdaptLowerBoundsFromCongestion`, once a round.
     pub(super) fn adapt_short_term(&mut self, ack: &Ack<'_>) {
-        let by_chance = self.chance.end_round(ack, self.min_rtt.value, self.mtu);
-        if self.phase.is_probing() || !self.loss.in_round || by_chance {
+        let probing = self.phase.is_probing();
+        let min_rtt = self.min_rtt.value;
+        let by_chance = self.chance.end_round(ack, min_rtt, self.mtu, probing);
+        if probing || !self.loss.in_round || by_chance {
             mark!(
                 BbrChanceLoss,
                 self.loss.in_round && !self.phase.is_probing()

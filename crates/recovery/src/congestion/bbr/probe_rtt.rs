@@ -21,6 +21,13 @@ const DURATION: Duration = Duration::from_millis(200);
 /// 2.8: `BBR.ProbeRTTCwndGain`, percent.
 pub(super) const WINDOW_GAIN: u64 = 50;
 
+/// A sample within this part above the least one matches it: what timers and other packets before this one add. A queue as short as
+/// that need not be emptied.
+const MATCH_SHARE: u64 = 64;
+/// ... for so long. Flows that share a queue find their shares while it is empty, and each of them may take the queue of the others for
+/// the path.
+const LONGEST: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Debug)]
 pub(super) struct MinRtt {
     /// `BBR.min_rtt`, ns; [`UNBOUNDED`] before the first sample.
@@ -35,6 +42,8 @@ pub(super) struct MinRtt {
     done_at: Option<Instant>,
     /// `BBR.probe_rtt_round_done`.
     round_done: bool,
+    /// When the last `ProbeRTT` began.
+    emptied_at: Instant,
 }
 
 impl MinRtt {
@@ -47,7 +56,13 @@ impl MinRtt {
             expired: false,
             done_at: None,
             round_done: false,
+            emptied_at: Instant::ZERO,
         }
+    }
+
+    fn is_matched(&self, now: Instant, sample: u64) -> bool {
+        sample <= self.value.saturating_add(self.value / MATCH_SHARE)
+            && now.saturating_duration_since(self.emptied_at) < LONGEST
     }
 }
 
@@ -61,6 +76,12 @@ impl Bbr {
             && (sample < min.recent || min.expired)
         {
             min.recent = sample;
+            min.recent_at = ack.now;
+        } else if ack
+            .rtt_sample
+            .is_some_and(|sample| min.is_matched(ack.now, nanos(sample)))
+        {
+            // 5.3.4: a path that shows its least time by itself needs no emptying, which costs some percent of its rate.
             min.recent_at = ack.now;
         }
         let stale = ack.now.saturating_duration_since(min.at) > FILTER;
@@ -76,6 +97,7 @@ impl Bbr {
             mark!(BbrProbeRtt);
             self.save_window();
             self.phase = Phase::ProbeRtt;
+            self.min_rtt.emptied_at = ack.now;
             self.min_rtt.done_at = None;
             self.ack_phase = AckPhase::ProbeStopping;
             self.rounds.restart(ack);
