@@ -121,7 +121,7 @@ pub struct MtuConfig {
     pub max_probes: u8,
     /// PMTU_RAISE_TIMER: after a finished search, when to try larger sizes again. RFC 8899 5.1.1 says 600 s.
     pub raise_after: Duration,
-    /// After a black hole, when to search again; doubles with each black hole up to `raise_after`.
+    /// After a black hole, when to search again; doubles with each black hole up to `raise_after`, until what vanished passes again.
     pub retry_after: Duration,
 }
 
@@ -135,8 +135,9 @@ impl Default for MtuConfig {
             search: true,
             max_probes: 3,
             raise_after: Duration::from_secs(600),
-            // A blackout looks like a black hole; when it is over, the size should soon return.
-            retry_after: Duration::from_secs(10),
+            // A blackout looks like a black hole, and so do three timeouts by chance, which a path that loses a tenth of its packets
+            // sees every few minutes. RFC 8899 5.3.3 searches anew as soon as the base is confirmed; a probe costs one packet.
+            retry_after: Duration::from_secs(1),
         }
     }
 }

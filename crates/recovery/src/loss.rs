@@ -89,10 +89,20 @@ impl Rack {
     }
 
     /// `delay` as returned above, for the same instant.
-    pub(crate) fn is_lost(&self, order: u64, sent_at: Instant, now: Instant, delay: u64) -> bool {
+    /// `in_recovery`: a loss that is being repaired is known already.
+    pub(crate) fn is_lost(
+        &self,
+        order: u64,
+        sent_at: Instant,
+        now: Instant,
+        delay: u64,
+        in_recovery: bool,
+    ) -> bool {
+        // RFC 8985 6.2 step 4: in recovery the reordering window is nothing. Each packet counts there: in a window of a few, three
+        // more would take another round trip.
+        let threshold = if in_recovery { 1 } else { PACKET_THRESHOLD };
         // RFC 8985 6.2 step 4: once reordering was seen, counting packets proves nothing (V15).
-        let by_count =
-            !self.reordering_seen && self.newest.saturating_sub(order) >= PACKET_THRESHOLD;
+        let by_count = !self.reordering_seen && self.newest.saturating_sub(order) >= threshold;
         let by_time =
             nanos(now.saturating_duration_since(sent_at)) >= delay && !sabotage!(LossByCountOnly);
         mark!(LostByCount, by_count && !by_time);
@@ -129,6 +139,11 @@ impl Episode {
 
     pub(crate) const fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Whether its losses are still being repaired, now that `newest` is the newest delivered transmission.
+    pub(crate) const fn is_repairing(&self, newest: u64) -> bool {
+        self.losses > 0 && newest < self.end
     }
 
     /// Counts a loss; whether it begins a new episode, which ends with what is sent now.
@@ -171,6 +186,7 @@ impl Episode {
     /// Packets sent before `next` tell nothing about the new path.
     pub(crate) fn on_path_change(&mut self, next: u64) {
         self.undoable = false;
+        self.losses = 0;
         self.end = next;
     }
 }
@@ -279,12 +295,24 @@ mod tests {
         let mut rack = Rack::new();
         rack.on_delivered(13);
         let delay = rack.delay(&rtt);
-        assert!(rack.is_lost(10, Instant::ZERO, Instant::ZERO, delay));
-        assert!(!rack.is_lost(11, Instant::ZERO, Instant::ZERO, delay));
-        assert!(!rack.is_lost(11, Instant::ZERO, Instant::ZERO + ms(49), delay));
-        assert!(rack.is_lost(11, Instant::ZERO, Instant::ZERO + ms(50), delay));
+        assert!(rack.is_lost(10, Instant::ZERO, Instant::ZERO, delay, false));
+        assert!(!rack.is_lost(11, Instant::ZERO, Instant::ZERO, delay, false));
+        assert!(!rack.is_lost(11, Instant::ZERO, Instant::ZERO + ms(49), delay, false));
+        assert!(rack.is_lost(11, Instant::ZERO, Instant::ZERO + ms(50), delay, false));
         rack.on_reordering();
-        assert!(!rack.is_lost(10, Instant::ZERO, Instant::ZERO, delay));
+        assert!(!rack.is_lost(10, Instant::ZERO, Instant::ZERO, delay, false));
+    }
+
+    #[test]
+    fn rfc8985_6_2_in_recovery_one_later_packet_is_enough_without_reordering() {
+        let rtt = rtt(40);
+        let mut rack = Rack::new();
+        rack.on_delivered(13);
+        let delay = rack.delay(&rtt);
+        assert!(rack.is_lost(12, Instant::ZERO, Instant::ZERO, delay, true));
+        assert!(!rack.is_lost(13, Instant::ZERO, Instant::ZERO, delay, true));
+        rack.on_reordering();
+        assert!(!rack.is_lost(12, Instant::ZERO, Instant::ZERO, delay, true));
     }
 
     #[test]

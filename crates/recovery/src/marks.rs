@@ -86,8 +86,6 @@ gapless_seq::marks! {
     NumberSkipped,
     /// The window has no room.
     WindowFull,
-    /// An idle sender sends although the window is smaller than the packet.
-    WindowTooSmall,
     /// The pacer asks to wait.
     PacerWaits,
     /// The sent log is full.

@@ -42,6 +42,8 @@ pub(crate) struct MtuSearch {
     /// The smallest of the packets that made the suspicions.
     smallest_lost: u16,
     retry_after: Duration,
+    /// The size that met the last black hole.
+    buried: u16,
 }
 
 /// What an observation changed.
@@ -71,6 +73,7 @@ impl MtuSearch {
             suspected_below: 0,
             smallest_lost: u16::MAX,
             retry_after: config.retry_after,
+            buried: 0,
             config,
         }
     }
@@ -117,6 +120,10 @@ impl MtuSearch {
         self.ceiling = self.ceiling.max(size);
         self.failures = 0;
         self.suspicions = 0;
+        if size >= self.buried {
+            // What was taken for a black hole was chance, or a blackout that is over.
+            self.retry_after = self.config.retry_after;
+        }
         if self.candidate().is_none() {
             self.finish(now);
         }
@@ -179,6 +186,7 @@ impl MtuSearch {
             return None;
         }
         let from = self.current;
+        self.buried = from;
         self.current = self.config.base;
         self.ceiling = self.config.max;
         self.suspicions = 0;
@@ -343,16 +351,32 @@ mod tests {
                 to: 1200
             })
         );
-        assert_eq!(mtu.poll(at(19), true), None);
-        search(&mut mtu, at(20), 1250);
+        assert_eq!(mtu.poll(at(10), true), None);
+        search(&mut mtu, at(11), 1250);
         assert!((1231..=1250).contains(&mtu.current()));
         // The second time patience is twice as long.
         for _ in 0..3 {
             suspect(&mut mtu, at(30), 1240);
         }
         assert_eq!(mtu.current(), 1200);
-        assert_eq!(mtu.poll(at(49), true), None);
-        assert_eq!(mtu.poll(at(50), true), Some(1472));
+        assert_eq!(mtu.poll(at(31), true), None);
+        assert_eq!(mtu.poll(at(32), true), Some(1472));
+    }
+
+    #[test]
+    fn patience_returns_when_what_vanished_passes_again() {
+        let mut mtu = MtuSearch::new(&MtuConfig::default());
+        search(&mut mtu, at(0), 1500);
+        for round in 1..20 {
+            // Three timeouts by chance.
+            for _ in 0..3 {
+                suspect(&mut mtu, at(round * 10), 1472);
+            }
+            assert_eq!(mtu.current(), 1200);
+            assert_eq!(mtu.poll(at(round * 10), true), None);
+            search(&mut mtu, at(round * 10 + 1), 1500);
+            assert_eq!(mtu.current(), 1472);
+        }
     }
 
     #[test]

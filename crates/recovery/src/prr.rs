@@ -2,6 +2,7 @@
 
 use gapless_seq::mark;
 
+use crate::congestion::MIN_WINDOW_PACKETS;
 use crate::num::scale;
 
 /// One episode of recovery. Spreads the reduction of the window over the round trip that repairs the loss.
@@ -70,10 +71,16 @@ impl Prr {
         };
         if self.out == 0 && count == 0 {
             mark!(PrrForced);
-            // Force a fast retransmission upon entering recovery.
+            // Force a fast retransmission upon entering recovery. Where the proportion is less than a packet the next acknowledgement
+            // is waited for: sent at once into the queue that just overflowed, the repetition would often be lost as well.
             count = step.mtu;
         }
-        self.window = step.in_flight.saturating_add(count);
+        // RFC 9002 7.2: no window is below two packets. One packet alone, if it is lost too, would be found by a timeout only.
+        let least = step.mtu.saturating_mul(MIN_WINDOW_PACKETS);
+        self.window = step
+            .in_flight
+            .saturating_add(count)
+            .max(least.min(step.ssthresh));
     }
 }
 
@@ -152,6 +159,23 @@ mod tests {
             safe: false,
         });
         assert_eq!(prr.window(), 100 * MTU);
+    }
+
+    #[test]
+    fn a_share_of_less_than_a_packet_is_waited_for() {
+        let mut prr = Prr::new(100 * MTU);
+        let mut step = Step {
+            delivered: MTU,
+            in_flight: 98 * MTU,
+            ssthresh: 70 * MTU,
+            mtu: MTU,
+            safe: false,
+        };
+        prr.on_ack(&step);
+        assert!(prr.window() < 99 * MTU, "into a queue that is full");
+        step.in_flight = 97 * MTU;
+        prr.on_ack(&step);
+        assert!(prr.window() >= 98 * MTU);
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub(crate) struct Rules {
     /// Acknowledge at once when this many packets are pending (UDX 4.2: 2; 18.4: up to 10
     /// towards our own kind).
     pub(crate) ack_threshold: u32,
+    /// ... or this many, where they come slowly. UDX 4.2: 2; towards our own kind 1, since a sender with a window of some packets
+    /// waits for each acknowledgement, and few packets make few of them.
+    pub(crate) least_ack_threshold: u32,
     /// Ranges beyond the first in an ACK frame. UDX 4.3: Go and JS worked with 32.
     pub(crate) ack_ranges: usize,
     /// Whether a PING under a fresh number is acknowledged. Go did not before v0.1.3 (D7), so a
@@ -127,6 +130,7 @@ impl Peer {
             },
             Peer::Own => &Rules {
                 ack_threshold: 10,
+                least_ack_threshold: 1,
                 ack_ranges: 32,
                 acknowledges_ping: true,
                 ping_numbers_are_fresh: true,
@@ -145,6 +149,7 @@ impl Peer {
 /// UDX 18.1: who is not known is treated as Dart for D9 and as Go for D12.
 const COMMON: Rules = Rules {
     ack_threshold: 2,
+    least_ack_threshold: 2,
     ack_ranges: 32,
     acknowledges_ping: false,
     ping_numbers_are_fresh: false,

@@ -255,11 +255,15 @@ impl Controller for Cubic {
     }
 
     fn window(&self) -> u64 {
-        self.base.window
+        self.base.whole_packets()
     }
 
     fn ssthresh(&self) -> u64 {
         self.base.ssthresh
+    }
+
+    fn in_slow_start(&self) -> bool {
+        self.base.in_slow_start()
     }
 
     fn phase(&self) -> CongestionPhase {
@@ -387,7 +391,7 @@ mod tests {
         for _ in 0..seconds * 10_000 / millis {
             now += step;
             // A tenth of the window in a tenth of the round trip.
-            let packets = (cubic.window() / MTU / 10).max(1);
+            let packets = (cubic.base.window / MTU / 10).max(1);
             newest += packets;
             cubic.on_ack(&ack(now, packets * MTU, newest, newest + 100, &estimate));
             model.ack(step.as_secs_f64(), packets as f64, millis as f64 / 1000.0);
@@ -396,7 +400,7 @@ mod tests {
                 cubic.on_congestion(&congestion(now));
                 model.congestion();
             }
-            let window = cubic.window() as f64 / MTU as f64;
+            let window = cubic.base.window as f64 / MTU as f64;
             worst = worst.max((window - model.cwnd).abs() / model.cwnd);
         }
         worst
@@ -433,6 +437,28 @@ mod tests {
         }
         let took = (now - start).as_secs_f64();
         assert!((7.5..9.1).contains(&took), "{took} s");
+    }
+
+    #[test]
+    fn a_window_counts_packets_to_the_nearest_and_keeps_its_bounds() {
+        let mut cubic = Cubic::new(&Config {
+            max_window: 5 * 1200 + 700,
+            ..Config::default()
+        });
+        for (bytes, packets) in [
+            (0, 2),
+            (2 * 1200 + 599, 2),
+            (2 * 1200 + 600, 3),
+            (4 * 1200, 4),
+            (u64::MAX, 5),
+        ] {
+            cubic.base.set_window(bytes);
+            assert_eq!(cubic.window(), packets * 1200, "{bytes}");
+        }
+        // What is left out does not make a slow start.
+        cubic.base.set_window(3 * 1200 + 500);
+        cubic.base.ssthresh = cubic.base.window;
+        assert!(!cubic.in_slow_start());
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl fmt::Debug for Control {
 }
 
 /// RFC 9002 7.2, RFC 5681: the window is never below two packets.
-const MIN_WINDOW_PACKETS: u64 = 2;
+pub(crate) const MIN_WINDOW_PACKETS: u64 = 2;
 
 /// What both built-in controllers share: the window, its limits and the first slow start.
 #[derive(Clone, Debug)]
@@ -296,6 +296,18 @@ impl Base {
 
     fn in_slow_start(&self) -> bool {
         self.window < self.ssthresh
+    }
+
+    /// The window in whole packets, to the nearest: RFC 9438 and RFC 5681 count segments. Bytes that make no packet are never sent, and
+    /// to leave them out always would cost half a packet on average, an eighth of the window at 10 % of loss.
+    fn whole_packets(&self) -> u64 {
+        let rest = self.window.checked_rem(self.mtu).unwrap_or(0);
+        let whole = self.window.saturating_sub(rest);
+        if rest >= self.mtu.div_ceil(2) && whole.saturating_add(self.mtu) <= self.max {
+            whole.saturating_add(self.mtu)
+        } else {
+            whole
+        }
     }
 
     fn phase(&self) -> CongestionPhase {

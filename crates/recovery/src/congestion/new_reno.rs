@@ -84,11 +84,15 @@ impl Controller for NewReno {
     }
 
     fn window(&self) -> u64 {
-        self.base.window
+        self.base.whole_packets()
     }
 
     fn ssthresh(&self) -> u64 {
         self.base.ssthresh
+    }
+
+    fn in_slow_start(&self) -> bool {
+        self.base.in_slow_start()
     }
 
     fn phase(&self) -> CongestionPhase {

@@ -248,6 +248,7 @@ impl<R> Recovery<R> {
         let prior_in_flight = self.log.bytes_in_flight();
         let next = self.log.next_order();
         let timeout = self.pto.unbacked(&self.rtt);
+        let in_recovery = self.episode.is_repairing(self.rack.newest());
         let mut losses = Losses::default();
         let mut probe_lost = None;
         let super::Recovery {
@@ -263,7 +264,9 @@ impl<R> Recovery<R> {
         let below = sabotage!(NoFastRetransmit, 0, rack.newest());
         let survivor = log.lose_while(below, |lost: Lost<'_>| {
             let transmission = lost.transmission;
-            if !rack.is_lost(lost.order, transmission.sent_at, now, delay) {
+            // RFC 8985 6.2: recovery lasts until what was sent again has arrived.
+            let repairs = in_recovery || transmission.repeated;
+            if !rack.is_lost(lost.order, transmission.sent_at, now, delay, repairs) {
                 return None;
             }
             if transmission.class == Class::MtuProbe {

@@ -136,7 +136,6 @@ impl<R> Recovery<R> {
             mark!(WindowFull);
             return Permission::Congestion;
         }
-        mark!(WindowTooSmall, u64::from(bytes) > self.congestion_window());
         self.pacer
             .blocked_until(now.max(self.now), bytes)
             .map_or(Permission::Now, Permission::Pacer)

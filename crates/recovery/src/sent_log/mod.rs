@@ -225,15 +225,11 @@ impl<R> SentLog<R> {
         self.transmissions
             .reserve()
             .map_err(|OutOfMemory| ResendError::OutOfMemory)?;
+        let mut again = Transmission::new(sent_at, snapshot, id, bytes, Class::Reliable);
+        again.repeated = latest != u64::MAX;
         let order = self
             .transmissions
-            .push(Transmission::new(
-                sent_at,
-                snapshot,
-                id,
-                bytes,
-                Class::Reliable,
-            ))
+            .push(again)
             .map_err(|OutOfMemory| ResendError::OutOfMemory)?;
         if self.numbering == Numbering::Reuse {
             // RFC 8985 6.1: a segment has one transmission time, that of its last transmission.

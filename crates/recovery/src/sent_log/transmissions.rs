@@ -35,6 +35,8 @@ pub(crate) struct Transmission {
     pub(crate) class: Class,
     /// Sent on a path that is no longer used.
     pub(crate) foreign: bool,
+    /// Its record had been sent before.
+    pub(crate) repeated: bool,
 }
 
 impl Transmission {
@@ -53,6 +55,7 @@ impl Transmission {
             state: State::InFlight,
             class,
             foreign: false,
+            repeated: false,
         }
     }
 

@@ -12,9 +12,6 @@ use crate::peer::{MAX_ACK_DELAY, Rules};
 /// third), and some so that late packets still find their gap. 16 bytes each.
 const REMEMBERED_RANGES: usize = 48;
 
-/// UDX 4.2: every second packet is acknowledged at once, by everybody.
-const LEAST_THRESHOLD: u32 = 2;
-
 /// The least delay of an acknowledgement, UDX 4.2: srtt/4 clamped to 1..25 ms.
 const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
 
@@ -30,8 +27,10 @@ pub(crate) struct Acks {
     pending: u32,
     /// So many are acknowledged at once, for now.
     threshold: u32,
-    /// When the first pending one came.
+    /// When the last one before the pending ones came.
     pending_since: Instant,
+    /// When the last one came.
+    arrived_at: Instant,
     /// An ACK is due at once.
     immediate: bool,
     /// An ACK is due then, if not sent before.
@@ -54,8 +53,9 @@ impl Acks {
             next_expected: first_number,
             largest_arrived_at: now,
             pending: 0,
-            threshold: LEAST_THRESHOLD,
+            threshold: 1,
             pending_since: now,
+            arrived_at: now,
             immediate: false,
             deadline: None,
         }
@@ -91,12 +91,18 @@ impl Acks {
             self.largest_arrived_at = now;
         }
         if self.pending == 0 {
-            self.pending_since = now;
+            self.pending_since = self.arrived_at;
         }
+        self.arrived_at = now;
         self.pending = self.pending.saturating_add(1);
         if out_of_order || urgency == Urgency::AtOnce {
             self.immediate = true;
-        } else if self.pending >= self.threshold.min(rules.ack_threshold) {
+        } else if self.pending
+            >= self
+                .threshold
+                .max(rules.least_ack_threshold)
+                .min(rules.ack_threshold)
+        {
             self.immediate = true;
             self.adapt_threshold(now, ack_delay(srtt), rules);
         } else if self.deadline.is_none() && !sabotage!(DelayedAckForgotten) {
@@ -115,16 +121,19 @@ impl Acks {
     }
 
     /// A sender whose window is small waits for each acknowledgement, one with a large window is spared them: more packets are
-    /// awaited only while they come within a quarter of the delay that would make an acknowledgement due anyway. A round trip
-    /// then sees some 16 of them, or one for every two packets.
+    /// awaited only while they come within a quarter of the delay that would make an acknowledgement due anyway, and fewer as
+    /// soon as they take more than half of it. A round trip then sees some 8 to 16 of them, or one for every packet.
     fn adapt_threshold(&mut self, now: Instant, delay: Duration, rules: &Rules) {
         let took = now.saturating_duration_since(self.pending_since);
         if took.saturating_mul(4) <= delay {
             mark!(AckThresholdRaised, self.threshold < rules.ack_threshold);
             self.threshold = self.threshold.saturating_mul(2).min(rules.ack_threshold);
         } else if took.saturating_mul(2) > delay {
-            mark!(AckThresholdLowered, self.threshold > LEAST_THRESHOLD);
-            self.threshold = LEAST_THRESHOLD;
+            mark!(
+                AckThresholdLowered,
+                self.threshold > rules.least_ack_threshold
+            );
+            self.threshold = (self.threshold / 2).max(rules.least_ack_threshold);
         }
     }
 
@@ -166,7 +175,7 @@ impl Acks {
         if !self.immediate && self.deadline.is_some_and(|at| at <= now) {
             mark!(DelayedAckSent);
             // They came too slowly.
-            self.threshold = LEAST_THRESHOLD;
+            self.threshold = 1;
         }
         self.pending = 0;
         self.immediate = false;
@@ -233,13 +242,27 @@ mod tests {
         let rules = Peer::Own.rules();
         let mut acks = Acks::new(0, at(0));
         let counts = acknowledged_after(&mut acks, Duration::ZERO, rules);
-        assert_eq!(counts.get(..5), Some(&[2, 4, 8, 10, 10][..]));
-        // A window of a few packets: every second one, for the sender waits for it.
-        let counts = acknowledged_after(&mut acks, 7 * MS, rules);
-        assert_eq!(counts.last(), Some(&2));
+        // The first one came after a pause.
+        assert_eq!(counts.get(..7), Some(&[1, 1, 2, 4, 8, 10, 10][..]));
         for rules in [Peer::Go.rules(), Peer::Unknown.rules()] {
             let counts = acknowledged_after(&mut Acks::new(0, at(0)), Duration::ZERO, rules);
             assert!(counts.iter().all(|count| *count == 2));
+        }
+    }
+
+    #[test]
+    fn a_window_of_few_packets_is_acknowledged_packet_by_packet() {
+        // Within 10 ms at the latest: a quarter of 40 ms.
+        let rules = Peer::Own.rules();
+        for (every, expected) in [(7, 1), (3, 1), (2, 2), (1, 4)] {
+            let mut acks = Acks::new(0, at(0));
+            acknowledged_after(&mut acks, Duration::ZERO, rules);
+            let counts = acknowledged_after(&mut acks, every * MS, rules);
+            let settled = counts.get(counts.len() / 2..).unwrap_or_default();
+            assert!(
+                settled.iter().all(|count| *count == expected),
+                "{every} ms: {counts:?}"
+            );
         }
     }
 

@@ -446,12 +446,17 @@ impl Connection {
             Proven::Current { rtt } => {
                 // A side that only receives has no other measure, and its ACKs would be as late as
                 // for a path nothing is known of.
-                if let Some(rtt) = rtt.filter(|_| self.recovery.rtt().samples() == 0) {
+                let measured = self.recovery.rtt().samples() > 0;
+                if let Some(rtt) = rtt.filter(|_| !measured) {
                     self.recovery.on_rtt_sample(self.clock.now, rtt);
                 }
                 if let Some(asked) = self.clock.pinged.take() {
                     let rtt = self.clock.now.saturating_duration_since(asked);
                     self.events.push_back(Event::Pong { rtt });
+                }
+                if rtt.is_none() && !measured && self.rules.ack_delay_share > 0 {
+                    // A challenge that was repeated measured nothing, and the peer counts on ACKs that are as quick as the path.
+                    self.path.ask(self.clock.now);
                 }
             }
             Proven::Moved { from, to } => {

@@ -33,6 +33,7 @@ impl Peer {
             },
             Peer::Own => &Rules {
                 ack_threshold: 10,
+                least_ack_threshold: 1,
                 ack_ranges: 32,
                 streams_per_round_trip: None,
                 packets_before_answer: 10,
@@ -70,6 +71,7 @@ pub(crate) const LATE_GO: Rules = Rules {
 /// Every precaution that one of the peers needs.
 const CAUTIOUS: Rules = Rules {
     ack_threshold: 2,
+    least_ack_threshold: 2,
     ack_ranges: 1,
     // D14: nobody is sent a PING.
     acknowledges_ping: false,

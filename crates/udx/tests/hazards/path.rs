@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gapless_udx::wire::Frame;
-use gapless_udx::{ConnectionConfig, EndpointConfig, Event};
+use gapless_udx::{ConnectionConfig, EndpointConfig, Event, Peer};
 
 use crate::duo::Duo;
 use crate::rig::{
@@ -174,6 +174,26 @@ fn a_ping_survives_a_move() {
             .iter()
             .any(|event| matches!(event, Event::Pong { .. }))
     );
+}
+
+#[test]
+fn our_own_kind_is_asked_until_an_answer_measures_the_path() {
+    // It counts on ACKs within a quarter of the round trip, which a side that only receives knows from its challenge alone.
+    let mut rig = Rig::new();
+    let limit = (16 << 20) | 0x6A5A;
+    let hand = rig.dialed((0, 0), &[syn(b""), Frame::MaxData { limit }]);
+    assert_eq!(rig.connection().peer(), Peer::Own);
+    rig.sent();
+    rig.wait(1000 * MS);
+    let again = rig.sent();
+    hand.prove(&mut rig, &again);
+    assert_eq!(rig.connection().stats().rtt, None, "asked twice");
+    let anew = rig.sent();
+    rig.wait(40 * MS);
+    hand.prove(&mut rig, &anew);
+    assert_eq!(rig.connection().stats().rtt, Some(40 * MS));
+    rig.wait(3000 * MS);
+    assert!(rig.sent().iter().all(|seen| seen.challenge().is_none()));
 }
 
 #[test]
