@@ -300,7 +300,7 @@ fn tell_ack(acked: &Acked) -> String {
 
 const WIDTH: f64 = 1100.0;
 /// Where the two lines stand.
-const LINES: [f64; 2] = [410.0, 620.0];
+const LINES: [f64; 2] = [430.0, 635.0];
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 10.0;
 /// Height of a row.

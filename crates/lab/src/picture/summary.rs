@@ -29,6 +29,10 @@ pub(super) fn summary(setting: &Setting<'_>) -> String {
                 perfect(&paths[1])
             )
         };
+        let routes = match scenario.routes.len() as u64 {
+            0 => String::new(),
+            routes => format!(" It takes {} on the way.", plural(routes, "other route")),
+        };
         let calm = if scenario.calm_from > 0 && scenario.calm_from < setting.until {
             format!(
                 " From {} on it is calm: nothing is lost any more but what finds no room.",
@@ -37,7 +41,7 @@ pub(super) fn summary(setting: &Setting<'_>) -> String {
         } else {
             String::new()
         };
-        let _ = writeln!(html, "<p>{path}{calm}</p>");
+        let _ = writeln!(html, "<p>{path}{routes}{calm}</p>");
     }
     for host in 0..setting.trace.hosts().len() {
         html.push_str(&direction(setting, host));
