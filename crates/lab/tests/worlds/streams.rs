@@ -448,21 +448,14 @@ fn explore(version: Version, established: bool, budget: Budget) -> Found {
 fn a_stream_ends_whatever_happens_to_it() {
     let budget = Budget {
         calls: 1,
-        near: 2,
+        near: 1,
         losses: 1,
         copies: 0,
         timeouts: 0,
     };
     for version in [Version::V3, Version::V2] {
-        explore(version, false, budget).at_least(1_000);
+        explore(version, false, budget).at_least(1_400);
     }
-    let budget = Budget {
-        calls: 2,
-        near: 1,
-        losses: 0,
-        ..budget
-    };
-    explore(Version::V3, true, budget).at_least(100);
 }
 
 #[test]
@@ -477,7 +470,7 @@ fn full_a_stream_ends_whatever_happens_to_it() {
     };
     for version in [Version::V3, Version::V2] {
         for established in [true, false] {
-            explore(version, established, budget).at_least(1);
+            explore(version, established, budget).at_least(4_000);
         }
     }
 }
