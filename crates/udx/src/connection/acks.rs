@@ -27,10 +27,8 @@ pub(crate) struct Acks {
     pending: u32,
     /// So many are acknowledged at once, for now.
     threshold: u32,
-    /// When the last one before the pending ones came.
+    /// When the largest one before the pending ones came.
     pending_since: Instant,
-    /// When the last one came.
-    arrived_at: Instant,
     /// An ACK is due at once.
     immediate: bool,
     /// An ACK is due then, if not sent before.
@@ -55,7 +53,6 @@ impl Acks {
             pending: 0,
             threshold: 1,
             pending_since: now,
-            arrived_at: now,
             immediate: false,
             deadline: None,
         }
@@ -84,16 +81,15 @@ impl Acks {
         let new = inserted.added > 0;
         // UDX 4.2: a duplicate is not out of order; leaving a gap and filling one is.
         let out_of_order = new && number != self.next_expected;
+        if self.pending == 0 {
+            self.pending_since = self.largest_arrived_at;
+        }
         mark!(DuplicateReceived, !new);
         mark!(OutOfOrderReceived, out_of_order);
         if number >= self.next_expected {
             self.next_expected = end;
             self.largest_arrived_at = now;
         }
-        if self.pending == 0 {
-            self.pending_since = self.arrived_at;
-        }
-        self.arrived_at = now;
         self.pending = self.pending.saturating_add(1);
         if out_of_order || urgency == Urgency::AtOnce {
             self.immediate = true;

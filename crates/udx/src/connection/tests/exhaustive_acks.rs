@@ -268,7 +268,7 @@ fn explore(peer: Peer, starts: &[u64], packets: usize, crowded: bool) -> Found {
 #[test]
 fn numbers_that_arrive_in_any_order_are_said() {
     explore(Peer::Go, &STARTS[3..], 4, false).at_least(26_000);
-    explore(Peer::Own, &STARTS[3..], 4, false).at_least(88_000);
+    explore(Peer::Own, &STARTS[3..], 4, false).at_least(79_000);
     explore(Peer::Go, &STARTS[3..], 3, true).at_least(5_600);
 }
 
