@@ -24,5 +24,7 @@ fn a_slow_transfer_is_found() {
         trial.run().is_err()
     };
     // Every fourteenth trial is of a clean path; some of them carry next to nothing.
-    assert!([0, 14, 28].iter().filter(|number| fails(number)).count() >= 2);
+    let clean: Vec<u64> = (0..8).map(|trial| trial * 14).collect();
+    let found = clean.iter().filter(|number| fails(number)).count();
+    assert!(found * 2 >= clean.len(), "{found} of {}", clean.len());
 }

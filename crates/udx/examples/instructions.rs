@@ -6,6 +6,14 @@
 //! The argument is the number of streams. Nothing here depends on the machine's clock or load, so two commits can be compared
 //! instruction by instruction (`docs/benchmarks.md`).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use bytes::Bytes;
 use gapless_udx::{
     Connection, ConnectionHandle, Endpoint, EndpointConfig, Instant, ReadError, Received, StreamId,
