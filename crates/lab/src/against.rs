@@ -59,11 +59,9 @@ impl Scenario {
             Ending::Close { host } if is_late && !can.says_goodbye => *host = 1 - model,
             _ => {}
         }
-        if can.declines {
-            // UDX 7.5: its next fragment comes after 30 s, and without a packet before that its own idle timeout.
-            let ours = &mut self.hosts[1 - model].config.connection;
-            ours.keep_alive = ours.keep_alive.or(ConnectionConfig::default().keep_alive);
-        }
+        // V17: nobody else says anything on a connection where nothing happens, and a rest may be longer than the idle timeout.
+        let ours = &mut self.hosts[1 - model].config.connection;
+        ours.keep_alive = ours.keep_alive.or(ConnectionConfig::default().keep_alive);
         let slower = if kind.version() == 2 { 4 } else { 2 };
         let for_moves = if self.moves.is_empty() { 0 } else { for_moves };
         self.patience =

@@ -535,19 +535,15 @@ impl<'a, 'b> World<'a, 'b> {
         self.hosts[0].machine.kind().is_some() && self.watch.may_say_nothing(1)
     }
 
-    /// UDX2 H6, H17: our side gave up, because of a number that the model had burnt where nobody saw it. It waits for 150 s, and not so long
-    /// for a peer that has nothing more to say and is not asked whether it lives.
+    /// UDX2 H6, H17: our side gave up, because of a number that the model had burnt where nobody saw it.
     fn is_for_burnt_numbers(&self) -> bool {
         let kinds = self.hosts.iter().filter_map(|host| host.machine.kind());
         let burns = kinds.into_iter().any(|kind| kind.abilities().burns_numbers);
-        let ours = self.hosts.iter().zip(&self.scenario.hosts);
-        let mut ours = ours.filter(|(host, _)| host.machine.kind().is_none());
-        burns
-            && ours.any(|(host, plan)| match host.app.closed() {
-                Some(CloseReason::MissingPacket) => true,
-                Some(CloseReason::IdleTimeout) => plan.config.connection.keep_alive.is_none(),
-                _ => false,
-            })
+        let mut ours = self
+            .hosts
+            .iter()
+            .filter(|host| host.machine.kind().is_none());
+        burns && ours.any(|host| host.app.closed() == Some(&CloseReason::MissingPacket))
     }
 
     fn violation(&self, host: Option<usize>, (rule, detail): Fault) -> Violation {

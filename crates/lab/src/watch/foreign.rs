@@ -28,11 +28,11 @@ impl Watch {
         }
     }
 
-    /// UDX 11: the model at `host` asked four times whether we are there, and none of it arrived: it never asks again, and sends no more than
-    /// three times what comes.
+    /// UDX 11: the model at `host` asked whether we are there, and none of it arrived. It sends no more than three times what comes, asks
+    /// four times in all, and its repetitions wait behind all that did not fit before them.
     pub(crate) fn is_held_back(&self, host: usize) -> bool {
         let (asked, arrived) = self.sides[host].model_asked;
-        asked >= CHALLENGES && !arrived
+        asked > 0 && !arrived
     }
 
     /// What the model at `sender` asked has arrived.
@@ -61,7 +61,5 @@ impl Watch {
     }
 }
 
-/// UDX 11: the first one and three repetitions.
-const CHALLENGES: u32 = 4;
 /// Bytes of a packet with PATH_CHALLENGE alone.
 const CHALLENGE: u64 = 43;
