@@ -25,13 +25,17 @@ pub(crate) fn others() -> Result<String> {
     }
     let lock =
         std::fs::read_to_string("Cargo.lock").context("start this at the workspace's root")?;
-    let versions = lock.split("[[package]]").filter(|package| {
-        let is = |name: &&str| package.contains(&format!("name = \"{name}\"\n"));
-        ["quinn-proto", "smoltcp", "rustls", "ring", "rcgen"]
+    for package in lock.split("[[package]]") {
+        let mut lines = package.trim().lines();
+        let (name, version) = (lines.next(), lines.next());
+        let is = |other: &&str| name == Some(format!("name = \"{other}\"").as_str());
+        if ["quinn-proto", "smoltcp", "rustls", "ring", "rcgen"]
             .iter()
             .any(|name| is(name))
-    });
-    versions.collect::<Vec<_>>().hash(&mut digest);
+        {
+            (name, version).hash(&mut digest);
+        }
+    }
     Ok(format!("{:016x}", digest.finish()))
 }
 
