@@ -106,7 +106,7 @@ pub enum Command {
     Perf(PerfArgs),
     /// Simulate a transfer over a bad path in virtual time, and draw what happened
     #[command(after_long_help = LAB_EXAMPLES)]
-    Lab(LabArgs),
+    Lab(Box<LabArgs>),
 }
 
 /// `gapless serve`.

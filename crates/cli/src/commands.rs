@@ -25,7 +25,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&common, args, output).await,
         Command::Clone(args) => clone::run(&common, args, output).await,
         Command::Ping(args) => unless_interrupted(ping::run(&common, args, output)).await,
-        Command::Lab(args) => unless_interrupted(lab::run(&common, args, output)).await,
+        Command::Lab(args) => unless_interrupted(lab::run(&common, *args, output)).await,
         Command::Perf(args) => unless_interrupted(perf::run(&common, args, output)).await,
     }
 }
