@@ -1,6 +1,6 @@
 //! Goodput, waiting, short transfers and fairness of Gapless and of other transports over modelled paths, in virtual time.
 //!
-//! Virtual time is exact: the same command gives the same figures on any machine.
+//! Virtual time is exact: the same command gives the same figures on any machine, but for some octets of quinn's, which draws keys.
 #![forbid(unsafe_code)]
 
 mod cell;

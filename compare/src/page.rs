@@ -68,7 +68,7 @@ fn color(kind: Kind) -> Color {
 }
 
 const INTRODUCTION: &str = "One transfer at a time, or some at once, over a modelled path: a bottleneck with a drop-tail queue, a fixed delay, \
-losses by chance in both directions. Everything runs in virtual time on real protocol engines, so each figure is exact and comes again. \
+losses by chance in both directions. Everything runs in virtual time on real protocol engines, so each figure comes again. \
 Goodput is the bytes that the receiving application read, in percent of what the link carries with headers: 95 to 97 % is a full link, by the size of the headers.";
 
 const OWN_STYLE: &str = "\
