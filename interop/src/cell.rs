@@ -157,7 +157,9 @@ impl fmt::Display for Cell {
 impl Cell {
     /// Runs the conversation on a runtime of its own.
     pub(crate) fn run(&self, program: &Program, settings: &Settings) -> Verdict {
-        if let Some(reason) = abilities::not_possible(self) {
+        if let Some(reason) = abilities::not_possible(self)
+            && !settings.all
+        {
             return Verdict::NotPossible(reason);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -183,6 +185,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// How long an idle connection is left alone.
     pub(crate) idle: Duration,
+    /// Whether that is tried, too, which the peer cannot do.
+    pub(crate) all: bool,
     /// Where each cell's packets are written down.
     pub(crate) packets: Option<PathBuf>,
 }
@@ -276,11 +280,13 @@ impl<'a> Conversation<'a> {
         let progress = Progress::default();
         let (ours, theirs) = {
             let ours = async {
-                let outcome = timeout(limit, app::side(connection, plan, &progress)).await;
-                outcome.unwrap_or_else(|_| {
-                    let state = stuck(connection, &progress);
-                    Err(anyhow::anyhow!("not done after {limit:?}: {state}"))
-                })
+                tokio::select! {
+                    outcome = app::side(connection, plan, &progress) => outcome,
+                    () = no_headway(&progress, limit) => {
+                        let (spent, state) = (began.elapsed(), stuck(connection, &progress));
+                        Err(anyhow::anyhow!("not done after {spent:.0?}: {state}"))
+                    }
+                }
             };
             let mut ours = std::pin::pin!(ours);
             let mut theirs = std::pin::pin!(peer.report());
@@ -410,6 +416,19 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// Ends when the time is up and nothing moves any more, or when even what moves has had far too long: a path and a sender may be slow.
+async fn no_headway(progress: &Progress, limit: Duration) {
+    let began = Instant::now();
+    tokio::time::sleep(limit).await;
+    while began.elapsed() < LONGEST * limit {
+        let before = progress.get();
+        tokio::time::sleep(STILL).await;
+        if progress.get() == before {
+            return;
+        }
+    }
+}
+
 /// What a connection that does not go on says of itself.
 fn stuck(connection: &gapless::Connection, progress: &Progress) -> String {
     format!(
@@ -421,6 +440,12 @@ fn stuck(connection: &gapless::Connection, progress: &Progress) -> String {
         connection.stats(),
     )
 }
+
+/// A transfer that is late has to move within this: two of the longest timeouts that any peer has (UDX 5: 30 s, Dart).
+const STILL: Duration = Duration::from_secs(60);
+
+/// Limits that a transfer may take if it moves all the time: what 64 MiB take Dart's senders over loss.
+const LONGEST: u32 = 10;
 
 /// From the start of a peer's process to its first packet here.
 const TO_CONNECT: Duration = Duration::from_secs(20);

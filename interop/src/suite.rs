@@ -27,7 +27,7 @@ Examples:
   cargo xtask interop --peer gapless --scenario 64mib  one row, all links and directions
   cargo xtask interop --peer model-go-v3 --link bad    one peer over the worst link
   cargo xtask interop --overview > table.md            the whole on one page
-  cargo xtask interop --results found.json --write docs/udx.md
+  cargo xtask interop --results found.json --write docs/udx.md --write docs/interop.md
                                                        the tables of the documents; can be broken off and gone on with
 
 The exit code is 0 if no cell failed. What a peer cannot do is no failure: its cell says n/a and where that
@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// A bounded choice of cells, for CI
     #[arg(long)]
     quick: bool,
+    /// Try what a peer cannot do, too, to see what becomes of it
+    #[arg(long)]
+    all: bool,
     /// Print peers, scenarios and the number of cells, and run nothing
     #[arg(long)]
     list: bool,
@@ -67,6 +70,9 @@ pub(crate) struct Options {
     /// Keep what is found in this file, an object of JSON for each cell as it comes. Cells that stand there are not run again
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
+    /// Run nothing: the tables are of what the file has
+    #[arg(long, requires = "results")]
+    known: bool,
     /// Write the tables into this document, between its marks; can be given several times
     #[arg(long, value_name = "DOCUMENT", requires = "results")]
     write: Vec<PathBuf>,
@@ -330,7 +336,7 @@ fn run_all(
         .filter_map(|(place, cell)| Some((place, (*cell, known(cell)?))))
         .collect();
     let numbered = cells.into_iter().enumerate();
-    let numbered = numbered.filter(|(place, _)| !done.contains_key(place));
+    let numbered = numbered.filter(|(place, _)| !options.known && !done.contains_key(place));
     let (waiting, working): (VecDeque<_>, VecDeque<_>) =
         numbered.partition(|(_, cell)| cell.scenario.mostly_waits());
     let (waiting, working) = (Mutex::new(waiting), Mutex::new(working));
@@ -338,6 +344,7 @@ fn run_all(
     let settings = Settings {
         seed: options.seed,
         idle: Duration::from_secs(options.idle),
+        all: options.all,
         packets: options.packets.clone(),
     };
     let began = Instant::now();
