@@ -31,7 +31,7 @@ pub(crate) fn others() -> Result<String> {
         let is = |other: &&str| name == Some(format!("name = \"{other}\"").as_str());
         if ["quinn-proto", "smoltcp", "rustls", "ring", "rcgen"]
             .iter()
-            .any(|name| is(name))
+            .any(is)
         {
             (name, version).hash(&mut digest);
         }

@@ -6,8 +6,11 @@ use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Makes a part of a document.
+type Part = fn(&Results) -> String;
+
 /// Marks, and what stands between them.
-const PARTS: [(&str, fn(&Results) -> String); 2] = [
+const PARTS: [(&str, Part); 2] = [
     ("interop overview", overview::in_document),
     ("interop table", |results| in_document(&results.markdown())),
 ];

@@ -21,7 +21,7 @@ pub struct Shrunk {
     pub runs: usize,
 }
 
-/// The smallest decisions found for which `fails` still holds, as it does for `bytes`. It is asked at most [`MOST_RUNS`] times.
+/// The smallest decisions found for which `fails` still holds, as it does for `bytes`. It is asked some thousand times at most.
 pub fn shrink(bytes: &[u8], fails: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
     Shrinker::new(bytes, None, fails).run()
 }
