@@ -35,8 +35,10 @@ struct Expected {
     nothing_lost: [bool; 2],
     /// What is lost is found by what came after it, not by a timeout.
     no_timeout: bool,
-    /// RFC 9002 7.6: the outage is one of persistent congestion.
-    persistent: bool,
+    /// RFC 9002 7.6: whether the outage is one of persistent congestion.
+    persistent: Option<bool>,
+    /// RFC 9002 7.3.2: losses of one flight reduce the window once, so there are no more reductions than this.
+    reductions: Option<u64>,
     /// The dialer has found out that datagrams of this size pass.
     mtu: Option<u16>,
 }
@@ -82,6 +84,7 @@ impl Trial {
             nothing_lost,
             no_timeout,
             persistent,
+            reductions,
             mtu,
         } = self.expected;
         let over = report.streams_over.unwrap_or(report.lasted);
@@ -108,8 +111,21 @@ impl Trial {
             }
         }
         let [dialer, _] = &report.engines;
-        if persistent && dialer.recovery.persistent_congestion == 0 {
-            return Err("an outage of many timeouts was no persistent congestion".into());
+        let stats = &dialer.recovery;
+        match persistent {
+            Some(true) if stats.persistent_congestion == 0 => {
+                return Err("an outage of many timeouts was no persistent congestion".into());
+            }
+            Some(false) if stats.persistent_congestion > 0 => {
+                return Err("there was no outage, but persistent congestion".into());
+            }
+            _ => {}
+        }
+        if let Some(most) = reductions.filter(|&most| stats.congestion_events > most) {
+            let events = stats.congestion_events;
+            return Err(format!(
+                "the window was reduced {events} times, for {most} at most"
+            ));
         }
         match mtu {
             Some(mtu) if dialer.mtu < mtu => Err(format!(
@@ -229,6 +245,8 @@ fn gap(number: u64, draw: &mut Draw) -> Trial {
     let expected = Expected {
         within: Some(time_for(bytes, rate) * 2 + 40 * round_trip(&path) + SECOND),
         no_timeout: true,
+        persistent: Some(false),
+        reductions: Some(1),
         ..Expected::default()
     };
     Trial {
@@ -254,7 +272,7 @@ fn outage(number: u64, draw: &mut Draw) -> Trial {
     draw.settings(&mut scenario);
     let expected = Expected {
         within: Some(time_for(bytes, rate) * 2 + length + 5 * SECOND),
-        persistent: true,
+        persistent: Some(true),
         ..Expected::default()
     };
     Trial {
@@ -385,6 +403,7 @@ fn chance(number: u64, draw: &mut Draw) -> Trial {
     }
     let expected = Expected {
         within: Some(4 * time_for(bytes, rate) + 60 * round_trip(&path) + 2 * SECOND),
+        persistent: Some(false),
         ..Expected::default()
     };
     Trial {
