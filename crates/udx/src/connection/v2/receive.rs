@@ -94,6 +94,7 @@ impl Connection {
     ) -> bool {
         if let Some(v2) = &mut self.v2 {
             v2.order.note_source(header.source_stream);
+            v2.order.note_filled(self.clock.now);
         }
         let mut left = frames;
         let mut any = false;

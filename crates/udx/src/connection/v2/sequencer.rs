@@ -44,6 +44,8 @@ pub(crate) struct Sequencer {
     expected: u64,
     /// The first number of all, and the sender's ID of the stream that the packet with it named, once it had its turn.
     first: (u64, Option<u32>),
+    /// When a packet came last that others had waited for.
+    filled: Instant,
     /// Packets whose turn has not come, or that found no room in their stream when it came.
     waiting: BTreeMap<u64, Waiting>,
     /// Bytes held for them.
@@ -95,6 +97,7 @@ impl Sequencer {
         Sequencer {
             expected: first_number,
             first: (first_number, None),
+            filled: Instant::ZERO,
             waiting: BTreeMap::new(),
             bytes: 0,
             burnt: RangeSet::new(),
@@ -139,6 +142,14 @@ impl Sequencer {
         let (first, opened) = &mut self.first;
         if self.expected == *first {
             opened.get_or_insert(source);
+        }
+    }
+
+    /// A packet came whose turn it is. UDX2 H6: what was in its way is in nobody's way any more, and if a number behind it is missing, too,
+    /// that one is head of the line from now on: a sender who has just sent the one again may be about to do so with the other.
+    pub(crate) fn note_filled(&mut self, now: Instant) {
+        if !self.waiting.is_empty() {
+            self.filled = now;
         }
     }
 
@@ -240,12 +251,11 @@ impl Sequencer {
         if *number == self.expected {
             return None;
         }
-        let patience = if self.is_burnt() {
-            BURNT_AFTER
+        Some(if self.is_burnt() {
+            first.arrived.max(self.filled).saturating_add(BURNT_AFTER)
         } else {
-            LOST_AFTER
-        };
-        Some(first.arrived.saturating_add(patience))
+            first.arrived.saturating_add(LOST_AFTER)
+        })
     }
 
     /// Gives up waiting, where it is time to. The packet after the hole says since when the hole is one.
@@ -482,6 +492,23 @@ mod tests {
         order.advance();
         assert_eq!(order.deadline(), Some(at(3000)));
         assert_eq!(order.on_timeout(at(4000)), Waited::Skipped);
+        assert_eq!(drain(&mut order), b"ab");
+    }
+
+    // UDX2 H5, H6: a number on a probe may be lost data, and 3 s count from when it is the first that is missing.
+    #[test]
+    fn a_suspected_number_has_its_time_from_when_the_hole_before_it_is_filled() {
+        let mut order = Sequencer::new(0);
+        order.note_control(1);
+        assert!(keep(&mut order, 0, 2, b"a") && keep(&mut order, 0, 3, b"b"));
+        assert_eq!(order.deadline(), Some(at(150_000)), "0 is lost, not burnt");
+        // 0 is sent again after 10 s, and 1 may follow at once.
+        order.note_filled(at(10_000));
+        order.advance();
+        assert_eq!(order.deadline(), Some(at(13_000)));
+        assert_eq!(order.on_timeout(at(12_999)), Waited::Nothing);
+        assert_eq!(order.place(1), Place::Next);
+        assert_eq!(order.on_timeout(at(13_000)), Waited::Skipped);
         assert_eq!(drain(&mut order), b"ab");
     }
 
