@@ -55,24 +55,20 @@ fn js() {
 
 #[test]
 fn dart_of_version_2() {
-    let releases = [
-        Release::Before200,
-        Release::V200,
-        Release::V201,
-        Release::V202,
-        Release::V203,
-        Release::V203Repaired,
-        Release::V203Probing,
-    ];
-    for release in releases {
-        no_seed_breaks_a_rule(Kind::Dart(release));
-    }
+    dart()
+        .filter(|kind| kind.version() == 2)
+        .for_each(no_seed_breaks_a_rule);
 }
 
 #[test]
 fn dart_of_version_3() {
-    no_seed_breaks_a_rule(Kind::Dart(Release::V300));
-    no_seed_breaks_a_rule(Kind::Dart(Release::V310));
+    dart()
+        .filter(|kind| kind.version() == 3)
+        .for_each(no_seed_breaks_a_rule);
+}
+
+fn dart() -> impl Iterator<Item = Kind> {
+    Kind::all().filter(|kind| matches!(kind, Kind::Dart(_)))
 }
 
 /// What a stream came to is what was planned: the runs are no empty ones.

@@ -112,6 +112,18 @@ pub fn search<W: World>(name: &str, packets: usize, starts: impl IntoIterator<It
     found
 }
 
+/// For a world's rules: that something is what it should be.
+///
+/// # Errors
+/// What it is instead.
+pub fn expect<T: PartialEq + Debug>(is: T, should: T, what: &str) -> Result<(), String> {
+    if is == should {
+        Ok(())
+    } else {
+        Err(format!("{what}: {is:?} instead of {should:?}"))
+    }
+}
+
 /// Prints a line for the table of `cargo xtask worlds`.
 pub fn report(name: &str, packets: usize, found: Found, took: Duration) {
     let Found { states, steps } = found;

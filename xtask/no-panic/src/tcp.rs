@@ -54,7 +54,7 @@ fn tcp_calls(connection: &mut Connection, now: Instant, octets: &mut [u8], call:
 #[unsafe(no_mangle)]
 fn tcp_questions(connection: &Connection, state: State, now: Instant) -> u64 {
     black_box((state.is_synchronized(), state.takes_data()));
-    black_box((state.awaits_fin(), state.may_write()));
+    black_box(state.may_write());
     black_box((connection.state(), connection.ended(), connection.ports()));
     black_box(connection.memory());
     let _ = black_box(connection.check(now));

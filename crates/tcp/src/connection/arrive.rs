@@ -1,6 +1,7 @@
 //! Segments that arrive (RFC 9293 3.10.7): the verdict of `judge`, carried out.
 
 use super::judge::{Disposition, Numbers};
+use super::plan::HEADER;
 use super::{Connection, Reset, State};
 use crate::receive::Accepted;
 use crate::wire::{Flags, Segment};
@@ -146,7 +147,7 @@ impl Connection {
 
     /// When a segment of data is acknowledged (RFC 5681 4.2, RFC 9293 3.8.6.3).
     fn owe_for(&mut self, now: Instant, segment: &Segment<'_>, accepted: Accepted) {
-        let full = usize::from(self.out.path.saturating_sub(20)).min(FULL);
+        let full = usize::from(self.out.path.saturating_sub(HEADER)).min(FULL);
         if accepted.newly == 0 || accepted.has_hole || !accepted.in_order {
             self.owe_acknowledgment();
             return;

@@ -30,6 +30,8 @@ pub use open::{Opening, Ports};
 pub use state::State;
 pub use transmit::Addresses;
 
+pub(crate) use plan::HEADER;
+
 /// What a number of ours carries (P1): kept until it is acknowledged. Its octets are in the send buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Record {

@@ -1,5 +1,6 @@
 //! The beginning of a connection, from either side (RFC 9293 3.5).
 
+use super::plan::HEADER;
 use super::stamps::Stamps;
 use super::timers::Timers;
 use super::{Config, Connection, Receiving, Sending, State};
@@ -123,7 +124,7 @@ impl Connection {
     /// The options that we offer, or of those offered take: the same place for both roles (C19, C20).
     pub(super) fn syn_options(&self, now: Instant) -> Options {
         let answers = self.state != State::SynSent;
-        let mss = self.out.path.saturating_sub(LEAST_HEADER);
+        let mss = self.out.path.saturating_sub(HEADER);
         let stamps = self.inward.stamps.as_ref();
         Options {
             mss: core::num::NonZeroU16::new(mss),
@@ -185,9 +186,6 @@ impl Connection {
 
 /// RFC 1191 section 3 knows no MTU below 68, and some routers said 0; RFC 5927 7.2 asks for a floor. The default MTU of IPv4 less two headers.
 const LEAST_PATH: u16 = 556;
-
-/// Octets of a header without options.
-const LEAST_HEADER: u16 = 20;
 
 fn recovery_config(config: &Config, first: u64, path: u16) -> RecoveryConfig {
     RecoveryConfig {

@@ -161,7 +161,7 @@ impl Connection {
     }
 }
 
-/// A header without options.
-const HEADER: u16 = 20;
+/// Octets of a header without options.
+pub(crate) const HEADER: u16 = 20;
 /// The timestamps of each segment, with their padding.
 const STAMPS: u16 = 12;

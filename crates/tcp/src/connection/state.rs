@@ -38,15 +38,6 @@ impl State {
         matches!(self, Self::Established | Self::FinWait1 | Self::FinWait2)
     }
 
-    /// Whether the peer's FIN may still come.
-    #[must_use]
-    pub const fn awaits_fin(self) -> bool {
-        matches!(
-            self,
-            Self::SynSent | Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2
-        )
-    }
-
     /// Whether the application may still write (RFC 9293 3.10.2).
     #[must_use]
     pub const fn may_write(self) -> bool {

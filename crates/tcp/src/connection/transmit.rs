@@ -3,7 +3,7 @@
 use super::plan::{Idle, Plan};
 use super::timers::is_due;
 use super::{CloseReason, Connection, Record, State};
-use crate::num::{index, wide};
+use crate::num::index;
 use crate::wire::{Flags, Header, MAX_SACK_BLOCKS, MIN_HEADER, Options, Verify};
 use core::net::IpAddr;
 use core::ops::Range;
@@ -174,11 +174,7 @@ impl Connection {
         self.out.owes_probe = false;
         self.out.max = self.out.max.max(self.next());
         self.start_user_timer(now);
-        let is_last = end == self.out.buffer.end();
-        let flags = Flags::ACK
-            .with_if(fin, Flags::FIN)
-            .with_if(is_last && start < end, Flags::PSH);
-        Some(self.segment(now, start..end, flags))
+        Some(self.data_segment(now, start..end, fin))
     }
 
     /// The same numbers again (P1), without what is acknowledged of them; cut in two if the path has become too small for it.
@@ -202,11 +198,16 @@ impl Connection {
         }
         let cost = self.size_of(&record);
         self.recovery.resend(now, id, cost).ok()?;
-        let is_last = record.end == self.out.buffer.end();
+        Some(self.data_segment(now, start..record.end, record.fin))
+    }
+
+    /// With PSH on the last octets that were written (RFC 9293 3.9.1.2).
+    fn data_segment(&mut self, now: Instant, data: Range<u64>, fin: bool) -> (Header, Range<u64>) {
+        let is_last = data.end == self.out.buffer.end() && !data.is_empty();
         let flags = Flags::ACK
-            .with_if(record.fin, Flags::FIN)
-            .with_if(is_last && start < record.end, Flags::PSH);
-        Some(self.segment(now, start..record.end, flags))
+            .with_if(fin, Flags::FIN)
+            .with_if(is_last, Flags::PSH);
+        self.segment(now, data, flags)
     }
 
     /// It counts from the first transmission without an answer.
@@ -355,7 +356,7 @@ impl Connection {
     /// Octets in the receive buffer that can be read.
     #[must_use]
     pub fn readable(&self) -> u64 {
-        self.inward.buffer.readable().min(wide(usize::MAX))
+        self.inward.buffer.readable()
     }
 }
 

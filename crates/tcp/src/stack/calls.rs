@@ -170,7 +170,7 @@ impl Stack {
         let connection = Connection::connect(config, now, &opening);
         let hash = self.table.hash(&tuple);
         let slot = self
-            .enter(now, hash, tuple, connection)
+            .enter(hash, tuple, connection)
             .ok_or(ConnectError::Full)?;
         self.touched(now, slot);
         Ok(self.slots.id(slot))

@@ -3,9 +3,9 @@
 use super::linger::Late;
 use super::slots::{Kind, List};
 use super::{Reply, Stack, Tuple, count};
-use crate::connection::{Connection, Opening, Ports, State};
+use crate::connection::{Connection, HEADER, Opening, Ports, State};
 use crate::wire::{
-    Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, is_answerable,
+    Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, is_answerable, protocol,
 };
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
@@ -23,7 +23,9 @@ impl Stack {
                 return false;
             }
             match Segment::parse(packet.source, packet.destination, packet.payload, verify) {
-                Ok(segment) if packet.protocol == TCP => self.on_segment(now, &packet, &segment),
+                Ok(segment) if packet.protocol == protocol::TCP => {
+                    self.on_segment(now, &packet, &segment)
+                }
                 _ => match IcmpError::parse(&packet, verify) {
                     Some(error) => self.on_icmp(now, &error),
                     None => false,
@@ -144,7 +146,7 @@ impl Stack {
         let initial = self.secret.initial(now, &tuple);
         let opening = self.opening(&tuple, initial);
         let connection = Connection::accept(self.config.connection.clone(), now, &opening, syn);
-        if let Some(slot) = self.enter(now, hash, tuple, connection) {
+        if let Some(slot) = self.enter(hash, tuple, connection) {
             self.half_open = self.half_open.saturating_add(1);
             self.come_through(slot, tuple.local);
             self.touched(now, slot);
@@ -180,13 +182,7 @@ impl Stack {
     }
 
     /// Gives a connection its place; `None` if there is no room.
-    pub(super) fn enter(
-        &mut self,
-        _now: Instant,
-        hash: u64,
-        tuple: Tuple,
-        connection: Connection,
-    ) -> Option<u32> {
+    pub(super) fn enter(&mut self, hash: u64, tuple: Tuple, connection: Connection) -> Option<u32> {
         let entered = self
             .slots
             .insert(tuple, hash, connection)
@@ -209,7 +205,7 @@ impl Stack {
     fn answer_by_cookie(&mut self, now: Instant, tuple: Tuple, syn: &Header) {
         count(&mut self.stats.cookies);
         self.baked = Some(now);
-        let ours = self.path_to(tuple.remote.ip()).saturating_sub(20);
+        let ours = self.path_to(tuple.remote.ip()).saturating_sub(HEADER);
         let header = Header {
             source_port: tuple.local.port(),
             destination_port: tuple.remote.port(),
@@ -270,7 +266,7 @@ impl Stack {
         let config = self.config.connection.clone();
         let mut connection = Connection::accept(config, now, &opening, &syn);
         connection.syn_was_sent(now);
-        if let Some(slot) = self.enter(now, hash, tuple, connection) {
+        if let Some(slot) = self.enter(hash, tuple, connection) {
             self.half_open = self.half_open.saturating_add(1);
             self.come_through(slot, tuple.local);
             if let Some(entry) = self.slots.get_mut(slot) {
@@ -281,27 +277,30 @@ impl Stack {
         true
     }
 
-    /// It is established and may be accepted, or it never will be.
-    pub(super) fn advance_opening(&mut self, slot: u32, state: State) {
+    /// It is established and may be accepted, or it never will be. Whether nothing is left of it.
+    pub(super) fn advance_opening(&mut self, slot: u32) -> bool {
         let Some(entry) = self.slots.get_mut(slot) else {
-            return;
+            return true;
         };
-        match state {
-            State::SynReceived => {}
-            State::Closed => {
-                let was_counted = entry.count_out();
-                let id = entry.listener.take();
-                self.count_out(was_counted);
-                self.leave_queue(id);
-                self.forget(slot);
-            }
-            _ => {
-                if entry.count_out() {
-                    self.count_out(true);
-                    self.slots.link(List::Accept, slot);
-                }
-            }
+        let Some(state) = entry.connection().map(Connection::state) else {
+            return true;
+        };
+        if entry.listener.is_none() || state == State::SynReceived {
+            return false;
         }
+        let was_counted = entry.count_out();
+        if state == State::Closed {
+            let id = entry.listener.take();
+            self.count_out(was_counted);
+            self.leave_queue(id);
+            self.forget(slot);
+            return true;
+        }
+        if was_counted {
+            self.count_out(true);
+            self.slots.link(List::Accept, slot);
+        }
+        false
     }
 
     /// One less is being opened.
@@ -393,9 +392,6 @@ impl Stack {
         true
     }
 }
-
-/// RFC 9293 3.1.
-const TCP: u8 = 6;
 
 /// Two of the times that a cookie knows.
 const COOKIE_LIFETIME: Duration = Duration::from_secs(128);

@@ -11,6 +11,7 @@ mod secret;
 mod slots;
 mod table;
 
+use crate::connection::State;
 use crate::wire::Header;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -164,39 +165,32 @@ impl Stack {
 
     /// Something happened to a connection: it may have something to send or to tell, wait for another time, or be over.
     fn touched(&mut self, now: Instant, slot: u32) {
-        let Some(entry) = self.slots.get(slot) else {
-            return;
-        };
-        let Some(connection) = entry.connection() else {
-            return;
-        };
-        let state = connection.state();
-        let is_over = state == crate::State::Closed && !connection.owes_reset();
-        let lingers = state == crate::State::TimeWait && !connection.owes_anything();
-        let (is_released, is_new) = (entry.is_released, entry.listener.is_some());
-        if is_released && is_over {
-            self.forget(slot);
-            return;
-        }
-        if is_over {
-            self.vacate(slot);
-        }
-        if is_released && lingers {
-            self.linger(now, slot);
-            return;
-        }
-        if is_new {
-            self.advance_opening(slot, state);
-        }
-        if self
-            .slots
-            .get(slot)
-            .is_none_or(|entry| matches!(entry.kind, Kind::Free))
-        {
+        if self.put_away(now, slot) || self.advance_opening(slot) {
             return;
         }
         self.slots.link(List::Changed, slot);
         self.slots.link(List::Ready, slot);
+    }
+
+    /// A connection that is over makes room for others, and if the application has let go of it nothing is left but what answers late
+    /// segments, or nothing. Whether there is no connection any more.
+    fn put_away(&mut self, now: Instant, slot: u32) -> bool {
+        let Some(entry) = self.slots.get(slot) else {
+            return true;
+        };
+        let Some(connection) = entry.connection() else {
+            return true;
+        };
+        let is_over = connection.state() == State::Closed && !connection.owes_reset();
+        let lingers = connection.state() == State::TimeWait && !connection.owes_anything();
+        let is_released = entry.is_released;
+        match (is_over, is_released) {
+            (true, true) => self.forget(slot),
+            (true, false) => self.vacate(slot),
+            (false, true) if lingers => self.linger(now, slot),
+            (false, _) => return false,
+        }
+        is_released
     }
 
     /// Only what answers late segments is kept.

@@ -2,8 +2,8 @@
 
 use super::slots::List;
 use super::{Stack, count};
-use crate::connection::{Addresses, Connection, State};
-use crate::wire::{Ecn, PacketHeader};
+use crate::connection::Addresses;
+use crate::wire::{Ecn, PacketHeader, protocol};
 use core::net::IpAddr;
 use gapless_recovery::Instant;
 
@@ -60,20 +60,8 @@ impl Stack {
             return;
         };
         let deadline = connection.next_deadline(now);
-        let is_over = connection.state() == State::Closed && !connection.owes_reset();
         self.deadlines.set(slot, deadline);
-        if is_over {
-            self.vacate(slot);
-        }
-        let Some(entry) = self.slots.get(slot) else {
-            return;
-        };
-        let state = entry.connection().map(Connection::state);
-        match state {
-            Some(State::Closed) if entry.is_released && is_over => self.forget(slot),
-            Some(State::TimeWait) if entry.is_released => self.linger(now, slot),
-            _ => {}
-        }
+        self.put_away(now, slot);
     }
 
     fn send_reply(&mut self, buffer: &mut [u8]) -> Option<usize> {
@@ -100,7 +88,7 @@ impl Stack {
         PacketHeader {
             source,
             destination,
-            protocol: 6,
+            protocol: protocol::TCP,
             ecn: Ecn::NotCapable,
             hop_limit: self.config.hop_limit,
         }

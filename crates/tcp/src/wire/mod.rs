@@ -15,6 +15,7 @@ mod writer;
 pub use checksum::Checksum;
 pub use flags::Flags;
 pub use icmp::{IcmpError, Quoted, Reason};
+pub(crate) use ip::protocol;
 pub use ip::{
     Ecn, IPV4_HEADER, IPV6_HEADER, Packet, PacketError, PacketHeader, header_len, is_answerable,
 };

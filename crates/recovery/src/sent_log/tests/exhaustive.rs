@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use gapless_worlds::{Found, World, hashed, search};
+use gapless_worlds::{Found, World, expect, hashed, search};
 
 use super::super::{CommitError, Lost, NeverSent, ResendError, SentLog};
 use crate::config::{Class, Config, Numbering};
@@ -533,14 +533,6 @@ fn snapshot() -> Snapshot {
         lost: 0,
         in_flight: 0,
         app_limited: false,
-    }
-}
-
-fn expect<T: PartialEq + core::fmt::Debug>(is: T, should: T, what: &str) -> Result<(), String> {
-    if is == should {
-        Ok(())
-    } else {
-        Err(format!("{what}: {is:?} instead of {should:?}"))
     }
 }
 

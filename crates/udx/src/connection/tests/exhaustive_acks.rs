@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use gapless_recovery::Instant;
 use gapless_seq::Wire32;
-use gapless_worlds::{Found, World, search};
+use gapless_worlds::{Found, World, expect, search};
 
 use super::super::acks::{Acks, Urgency};
 use crate::peer::{MAX_ACK_DELAY, Peer, Rules};
@@ -245,14 +245,6 @@ fn header() -> Header {
         number: 0.into(),
         destination_stream: 2,
         source_stream: 1,
-    }
-}
-
-fn expect<T: PartialEq + core::fmt::Debug>(is: T, should: T, what: &str) -> Result<(), String> {
-    if is == should {
-        Ok(())
-    } else {
-        Err(format!("{what}: {is:?} instead of {should:?}"))
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use gapless_worlds::{Found, World, fingerprint, search};
+use gapless_worlds::{Found, World, expect, fingerprint, search};
 
 use super::{byte, ms};
 use crate::stream::recv::{ReadError, RecvError, RecvHalf};
@@ -250,14 +250,6 @@ impl World for RecvWorld {
         }
         world.compare()?;
         expect(world.half.is_finished(), true, "the end is reached")
-    }
-}
-
-fn expect<T: PartialEq + core::fmt::Debug>(is: T, should: T, what: &str) -> Result<(), String> {
-    if is == should {
-        Ok(())
-    } else {
-        Err(format!("{what}: {is:?} instead of {should:?}"))
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use gapless_seq::Wire32;
-use gapless_worlds::{Found, World, search};
+use gapless_worlds::{Found, World, expect, search};
 
 use super::{bytes, ms};
 use crate::stream::INITIAL_LIMIT;
@@ -356,14 +356,6 @@ impl World for SendWorld {
             world.compare()?;
         }
         Err("never finished".into())
-    }
-}
-
-fn expect<T: PartialEq + core::fmt::Debug>(is: T, should: T, what: &str) -> Result<(), String> {
-    if is == should {
-        Ok(())
-    } else {
-        Err(format!("{what}: {is:?} instead of {should:?}"))
     }
 }
 

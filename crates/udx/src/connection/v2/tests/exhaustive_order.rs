@@ -2,7 +2,6 @@
 //! and the end of patience.
 
 use alloc::collections::BTreeSet;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,7 +9,7 @@ use core::time::Duration;
 
 use gapless_recovery::Instant;
 use gapless_seq::Wire32;
-use gapless_worlds::{Found, World, search};
+use gapless_worlds::{Found, World, expect, search};
 
 use super::super::sequencer::{Place, Sequencer, Waited, Waiting};
 use crate::wire::{ConnectionId, Header, Ordered};
@@ -302,14 +301,6 @@ fn header() -> Header {
         number: 0.into(),
         destination_stream: 2,
         source_stream: 1,
-    }
-}
-
-fn expect<T: PartialEq + core::fmt::Debug>(is: T, should: T, what: &str) -> Result<(), String> {
-    if is == should {
-        Ok(())
-    } else {
-        Err(format!("{what}: {is:?} instead of {should:?}"))
     }
 }
 
