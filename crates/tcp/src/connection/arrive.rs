@@ -2,7 +2,7 @@
 
 use super::judge::{Disposition, Numbers};
 use super::plan::HEADER;
-use super::{Connection, Reset, State};
+use super::{CloseReason, Connection, Reset, State};
 use crate::receive::Accepted;
 use crate::wire::{Flags, Segment};
 use core::time::Duration;
@@ -27,20 +27,13 @@ impl Connection {
                 self.heard(now);
                 self.take_crossing(now, segment, numbers);
             }
+            Disposition::Old => self.owe_acknowledgment(),
             Disposition::Challenge => {
                 self.challenge(now);
                 self.take_crossing(now, segment, numbers);
             }
             Disposition::PeerReset => {
-                let refused = matches!(self.state, State::SynSent | State::SynReceived);
-                // RFC 9293 3.10.7.4, "second": after both FINs a RST changes nothing any more.
-                let reason = match self.state {
-                    State::Closing | State::LastAck | State::TimeWait => {
-                        super::CloseReason::Finished
-                    }
-                    _ if refused => super::CloseReason::Refused,
-                    _ => super::CloseReason::Reset,
-                };
+                let reason = self.reason_of_reset();
                 self.end(now, reason);
             }
             Disposition::AnswerReset { sequence } => {
@@ -50,6 +43,18 @@ impl Connection {
                 });
             }
             Disposition::Drop => {}
+        }
+    }
+
+    /// RFC 9293 3.10.7.4, "second": after both FINs a RST changes nothing any more, unless it keeps data from arriving that the
+    /// application believes to be on their way.
+    fn reason_of_reset(&self) -> CloseReason {
+        match self.state {
+            State::SynSent | State::SynReceived => CloseReason::Refused,
+            State::Closing | State::LastAck | State::TimeWait if self.has_delivered() => {
+                CloseReason::Finished
+            }
+            _ => CloseReason::Reset,
         }
     }
 

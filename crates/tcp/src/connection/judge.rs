@@ -17,6 +17,9 @@ pub(super) enum Disposition {
     },
     /// Nothing in it is new, and its sender has to be told where we are; never held back (R13). Its acknowledgment counts nevertheless (R15).
     Repeat,
+    /// A number of an earlier round (RFC 7323 5.3): as [`Repeat`](Self::Repeat), but its acknowledgment is as old as the rest of it, and
+    /// may have come around to name what is in flight now.
+    Old,
     /// It may be a stranger's: the real peer answers an acknowledgment with what proves itself (RFC 5961). Limited (R12).
     Challenge,
     /// The peer ended the connection.
@@ -143,7 +146,7 @@ impl Connection {
         }
         match header.options.timestamps {
             None => Some(Disposition::Drop),
-            Some(stamps) if ours.judge(now, stamps) == Paws::Old => Some(Disposition::Repeat),
+            Some(stamps) if ours.judge(now, stamps) == Paws::Old => Some(Disposition::Old),
             Some(_) => None,
         }
     }

@@ -165,6 +165,11 @@ impl Connection {
         self.out.una < self.out.max
     }
 
+    /// Whether every octet that was written is acknowledged.
+    const fn has_delivered(&self) -> bool {
+        self.out.una >= self.out.buffer.end()
+    }
+
     /// Where our FIN stands or will stand, if the application sends no more.
     fn fin(&self) -> Option<u64> {
         self.out.is_shut.then(|| self.out.buffer.end())

@@ -1,7 +1,7 @@
 //! Acknowledgments: ours, the peer's, and the timers that wait for them.
 
 use super::script::*;
-use gapless_tcp::wire::{Options, SackBlock};
+use gapless_tcp::wire::{Options, SackBlock, Timestamps};
 use gapless_tcp::{CloseReason, Config, KeepAlive, State};
 
 const SACK: Options = Options {
@@ -277,4 +277,29 @@ fn c24_hole_flood() {
     assert!(script.engine.memory() < 80_000);
     script.send(ACK, 1, 1, 1000, b"ab");
     assert!(script.fetch_one().ack >= 3);
+}
+
+/// RFC 7323 5.3: the acknowledgment of a segment from an earlier round of numbers is as old as its data, and may name by chance what is
+/// in flight now.
+#[test]
+fn an_old_segment_acknowledges_nothing() {
+    let config = Config {
+        timestamps: true,
+        ..plain()
+    };
+    let stamps = |value: u32| Options {
+        timestamps: Some(Timestamps {
+            value: value.into(),
+            echo: 0.into(),
+        }),
+        ..Options::NONE
+    };
+    let mut script = Script::established_at(config, 10_000, 1000, 2000, stamps(100));
+    script.write(b"in flight");
+    script.fetch_one();
+    script.send_with(ACK, 1, 10, 10_000, b"", stamps(99));
+    assert!(!script.engine.is_flushed());
+    assert_eq!(script.fetch_one().flags, ACK, "it is answered");
+    script.send_with(ACK, 1, 10, 10_000, b"", stamps(100));
+    assert!(script.engine.is_flushed());
 }

@@ -284,3 +284,23 @@ fn nothing_comes_from_what_is_over() {
     }
     assert_eq!(script.engine.next_deadline(script.now), None);
 }
+
+/// A RST behind the peer's FIN is a good end only if nothing was lost by it.
+#[test]
+fn a_reset_in_last_ack_tells_whether_the_data_arrived() {
+    for (acknowledged, reason) in [
+        (1, CloseReason::Reset),
+        (6, CloseReason::Reset),
+        (11, CloseReason::Finished),
+    ] {
+        let mut script = Script::established(plain(), 1000);
+        script.send(FIN | ACK, 1, 1, 1000, b"");
+        script.write(b"last words");
+        script.engine.shutdown(script.now);
+        script.fetch();
+        assert_eq!(script.engine.state(), State::LastAck);
+        script.send(ACK, 2, acknowledged, 1000, b"");
+        script.send(RST, 2, 0, 0, b"");
+        assert_eq!(script.engine.ended(), Some(reason), "{acknowledged}");
+    }
+}
