@@ -68,7 +68,9 @@ impl Stack {
         }
     }
 
-    /// Waits for connections: to this address and port, or to any of either. At most `backlog` wait to be accepted; the SYNs of more are dropped.
+    /// Waits for connections: to this address and port, or to any of either. At most `backlog` wait to be accepted; what
+    /// others send is dropped until there is room, and they send it again. Those that are being opened do not count, see
+    /// [`max_half_open`](crate::StackConfig::max_half_open).
     /// With `holds` SYNs are not answered before [`answer`](Self::answer): a proxy dials on first.
     ///
     /// # Errors
@@ -107,8 +109,7 @@ impl Stack {
         let entry = self.slots.get_mut(slot)?;
         let tuple = entry.tuple;
         if !entry.is_held {
-            let listener = entry.listener.take();
-            self.leave_queue(listener);
+            self.leave_queue(slot);
         }
         Some((id, tuple))
     }
@@ -119,10 +120,9 @@ impl Stack {
             return;
         };
         if core::mem::take(&mut entry.is_held) {
-            let listener = entry.listener.take();
             let was_counted = entry.count_out();
             self.count_out(was_counted);
-            self.leave_queue(listener);
+            self.leave_queue(id.slot);
             self.touched(now, id.slot);
         }
     }
@@ -265,15 +265,14 @@ impl Stack {
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
-        let listener = entry.listener.take();
         let was_counted = entry.count_out();
         entry.is_held = false;
         entry.is_released = true;
         if let Some(connection) = entry.connection_mut() {
             connection.abort(now);
         }
-        self.count_out(listener.is_some() && was_counted);
-        self.leave_queue(listener);
+        let was_opened_by_peer = self.leave_queue(slot);
+        self.count_out(was_opened_by_peer && was_counted);
         self.touched(now, slot);
     }
 

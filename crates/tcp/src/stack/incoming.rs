@@ -77,9 +77,19 @@ impl Stack {
                 let Some(connection) = place.get_mut() else {
                     return;
                 };
+                let is_opening = connection.state() == State::SynReceived;
+                let listener = entry.listener.filter(|_| is_opening && !entry.is_held);
                 if connection.state() == State::Closed {
                     // It is over, and the application has not let go of it yet.
                     self.refuse(tuple, segment);
+                    return;
+                }
+                if let Some(listener) = listener
+                    && !segment.header.flags.has(Flags::RST)
+                    && self.listeners.is_full(listener)
+                {
+                    // As if it had been lost: our SYN|ACK goes again, and by its answer there may be room.
+                    count(&mut self.stats.overflows);
                     return;
                 }
                 connection.on_segment(now, segment);
@@ -131,7 +141,7 @@ impl Stack {
         match self.listeners.find(tuple.local) {
             None => self.refuse(tuple, segment),
             // C25: a full queue drops, and the peer asks again; a RST would tell him that nobody listens.
-            Some(listener) if listener.waiting >= listener.backlog => {
+            Some(listener) if listener.is_full() => {
                 count(&mut self.stats.overflows);
             }
             Some(_) if self.half_open >= self.config.max_half_open => {
@@ -148,25 +158,34 @@ impl Stack {
         let connection = Connection::accept(self.config.connection.clone(), now, &opening, syn);
         if let Some(slot) = self.enter(hash, tuple, connection) {
             self.half_open = self.half_open.saturating_add(1);
-            self.come_through(slot, tuple.local);
+            if let Some(listener) = self.listeners.find(tuple.local) {
+                let (id, holds) = (listener.id, listener.holds);
+                self.come_through(slot, id, holds);
+            }
             self.touched(now, slot);
         }
     }
 
-    /// It came through a listener and waits to be accepted.
-    fn come_through(&mut self, slot: u32, local: SocketAddr) {
-        let Some(listener) = self.listeners.find(local) else {
-            return;
-        };
-        listener.waiting = listener.waiting.saturating_add(1);
-        let (id, holds) = (listener.id, listener.holds);
+    /// It came through a listener. One that is held waits to be accepted from now on, any other when it is established: those that are being
+    /// opened take nobody's place in the queue, or strangers who send SYNs and nothing else would keep everybody out.
+    fn come_through(&mut self, slot: u32, listener: u32, is_held: bool) {
         if let Some(entry) = self.slots.get_mut(slot) {
-            entry.listener = Some(id);
-            entry.is_held = holds;
+            entry.listener = Some(listener);
+            entry.is_held = is_held;
         }
-        if holds {
-            self.slots.link(List::Accept, slot);
+        if is_held {
+            self.join_queue(slot, listener);
         }
+    }
+
+    fn join_queue(&mut self, slot: u32, listener: u32) {
+        if let Some(listener) = self.listeners.get_mut(listener) {
+            listener.waiting = listener.waiting.saturating_add(1);
+        }
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.is_queued = true;
+        }
+        self.slots.link(List::Accept, slot);
     }
 
     pub(super) fn opening(&self, tuple: &Tuple, initial: u32) -> Opening {
@@ -247,11 +266,12 @@ impl Stack {
         let Some(listener) = self.listeners.find(tuple.local) else {
             return false;
         };
-        if listener.waiting >= listener.backlog {
+        if listener.is_full() {
             // As if it had been lost: the peer sends again.
             count(&mut self.stats.overflows);
             return true;
         }
+        let listener = listener.id;
         let syn = Header {
             sequence: u32::from(header.sequence).wrapping_sub(1).into(),
             flags: Flags::SYN,
@@ -268,10 +288,8 @@ impl Stack {
         connection.syn_was_sent(now);
         if let Some(slot) = self.enter(hash, tuple, connection) {
             self.half_open = self.half_open.saturating_add(1);
-            self.come_through(slot, tuple.local);
-            if let Some(entry) = self.slots.get_mut(slot) {
-                entry.is_held = false;
-            }
+            // Its SYN is answered already: there is nothing left to decide but whether to accept it.
+            self.come_through(slot, listener, false);
             self.on_known(now, slot, segment);
         }
         true
@@ -285,20 +303,18 @@ impl Stack {
         let Some(state) = entry.connection().map(Connection::state) else {
             return true;
         };
-        if entry.listener.is_none() || state == State::SynReceived {
+        let Some(listener) = entry.listener.filter(|_| state != State::SynReceived) else {
             return false;
-        }
+        };
         let was_counted = entry.count_out();
+        self.count_out(was_counted);
         if state == State::Closed {
-            let id = entry.listener.take();
-            self.count_out(was_counted);
-            self.leave_queue(id);
+            self.leave_queue(slot);
             self.forget(slot);
             return true;
         }
         if was_counted {
-            self.count_out(true);
-            self.slots.link(List::Accept, slot);
+            self.join_queue(slot, listener);
         }
         false
     }
@@ -309,10 +325,19 @@ impl Stack {
         self.half_open = self.half_open.saturating_sub(one);
     }
 
-    pub(super) fn leave_queue(&mut self, listener: Option<u32>) {
-        if let Some(listener) = listener.and_then(|id| self.listeners.get_mut(id)) {
+    /// It is its listener's no longer. Whether it was.
+    pub(super) fn leave_queue(&mut self, slot: u32) -> bool {
+        let Some(entry) = self.slots.get_mut(slot) else {
+            return false;
+        };
+        let listener = entry.listener.take();
+        let was_queued = core::mem::take(&mut entry.is_queued);
+        if let Some(listener) = listener.and_then(|id| self.listeners.get_mut(id))
+            && was_queued
+        {
             listener.waiting = listener.waiting.saturating_sub(1);
         }
+        listener.is_some()
     }
 
     /// RFC 9293 3.10.7.1: a RST that the sender believes.

@@ -14,12 +14,18 @@ pub(super) struct Listener {
     pub(super) address: Option<IpAddr>,
     /// `None`: any.
     pub(super) port: Option<u16>,
-    /// Connections that may wait to be accepted, those being opened included.
+    /// Connections that may wait to be accepted.
     pub(super) backlog: usize,
     /// How many do.
     pub(super) waiting: usize,
     /// SYNs are not answered before the application has decided.
     pub(super) holds: bool,
+}
+
+impl Listener {
+    pub(super) const fn is_full(&self) -> bool {
+        self.waiting >= self.backlog
+    }
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +71,11 @@ impl Listeners {
 
     pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Listener> {
         self.list.iter_mut().find(|listener| listener.id == id)
+    }
+
+    pub(super) fn is_full(&self, id: u32) -> bool {
+        let listener = self.list.iter().find(|listener| listener.id == id);
+        listener.is_some_and(Listener::is_full)
     }
 
     pub(super) fn remove(&mut self, id: u32) {

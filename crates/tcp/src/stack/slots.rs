@@ -64,6 +64,8 @@ pub(super) struct Slot {
     pub(super) is_released: bool,
     /// Its SYN waits for the application's decision.
     pub(super) is_held: bool,
+    /// It waits in its listener's queue.
+    pub(super) is_queued: bool,
     /// It is no longer counted among those being opened.
     is_counted_out: bool,
     links: [Link; LISTS],
@@ -184,6 +186,7 @@ impl Slots {
             listener: None,
             is_released: false,
             is_held: false,
+            is_queued: false,
             is_counted_out: false,
             links: [Link::OUT; LISTS],
             next_free: NONE,
