@@ -19,8 +19,9 @@ pub(crate) struct Host {
     wake_at: Option<Time>,
     /// A host that vanished hears nothing and says nothing.
     pub(crate) vanished: bool,
-    /// Rounds of work at the latest instant.
+    /// Rounds of work at the latest instant, and the bytes that both applications had moved before the first of them.
     rounds_at: (Time, u32),
+    moved_before: u64,
     /// The largest congestion window in the latest wake, where it sends between the datagrams that it receives: each of them may make it
     /// smaller than what is in flight by then.
     pub(crate) widest: u64,
@@ -55,6 +56,7 @@ impl Host {
             wake_at: Some(0),
             vanished: false,
             rounds_at: (0, 0),
+            moved_before: 0,
             widest: 0,
         }
     }
@@ -77,18 +79,20 @@ impl Host {
         self.wake_by(now.saturating_add(wait));
     }
 
-    /// Lets the engine and the application do all they can at `now`. Datagrams to send are appended to `out`.
+    /// Lets the engine and the application do all they can at `now`. Datagrams to send are appended to `out`. `elsewhere` are the bytes
+    /// that the other application has moved.
     pub(crate) fn wake(
         &mut self,
         now: Time,
         over: &[bool],
+        elsewhere: u64,
         out: &mut Vec<Departing>,
     ) -> Result<(), Fault> {
         let mut batches = self.manners.batches;
         let mut drained = true;
         self.widest = 0;
         loop {
-            self.count_round(now)?;
+            self.count_round(now, elsewhere)?;
             let mut active = false;
             if self.manners.application_first {
                 active |= self.act(now, over)?;
@@ -120,9 +124,17 @@ impl Host {
     }
 
     /// R8: what an engine does at one instant comes to an end.
-    fn count_round(&mut self, now: Time) -> Result<(), Fault> {
-        if self.rounds_at.0 != now {
-            self.rounds_at = (now, 0);
+    ///
+    /// On a path without any delay a whole conversation is one instant, and each message of it a round. It ends, because its bytes do;
+    /// so what may not go on is work that moves none of them, which nothing else would end.
+    fn count_round(&mut self, now: Time, elsewhere: u64) -> Result<(), Fault> {
+        let is_new = self.rounds_at.0 != now;
+        if is_new || self.rounds_at.1 >= MAX_ROUNDS_AT_ONCE {
+            let moved = self.app.moved() + elsewhere;
+            if is_new || moved > self.moved_before {
+                self.rounds_at = (now, 0);
+                self.moved_before = moved;
+            }
         }
         self.rounds_at.1 += 1;
         if self.rounds_at.1 > MAX_ROUNDS_AT_ONCE {
@@ -294,8 +306,8 @@ fn coalescible(datagrams: &[Arrived]) -> usize {
 
 /// What Linux joins at most in one receive.
 const MAX_COALESCED: usize = 64;
-/// Rounds of receiving, acting and sending at one instant. Each round moves something, at least one batch of datagrams or one
-/// event; nothing that an application of the lab does makes so many of them.
+/// Rounds of receiving, acting and sending at one instant in which no application moves a byte. Each round moves something, at least one
+/// batch of datagrams or one event; nothing that an application of the lab does makes so many of them without its bytes.
 const MAX_ROUNDS_AT_ONCE: u32 = 1_000;
 
 #[cfg(test)]
@@ -314,13 +326,24 @@ mod tests {
     fn work_without_an_end_at_one_instant_is_found() {
         let mut host = host(Manners::GOOD);
         for _ in 0..MAX_ROUNDS_AT_ONCE {
-            assert!(host.count_round(5).is_ok());
+            assert!(host.count_round(5, 7).is_ok());
         }
         assert_eq!(
-            host.count_round(5).map_err(|(rule, _)| rule),
+            host.count_round(5, 7).map_err(|(rule, _)| rule),
             Err(Rule::Timers)
         );
-        assert!(host.count_round(6).is_ok(), "another instant");
+        assert!(host.count_round(6, 7).is_ok(), "another instant");
+    }
+
+    #[test]
+    fn a_conversation_at_one_instant_ends_with_its_bytes() {
+        let mut host = host(Manners::GOOD);
+        for round in 0..5 * MAX_ROUNDS_AT_ONCE {
+            assert!(host.count_round(5, u64::from(round)).is_ok());
+        }
+        let last = u64::from(5 * MAX_ROUNDS_AT_ONCE);
+        let more = (0..=2 * MAX_ROUNDS_AT_ONCE).find_map(|_| host.count_round(5, last).err());
+        assert_eq!(more.map(|(rule, _)| rule), Some(Rule::Timers));
     }
 
     #[test]

@@ -359,7 +359,8 @@ impl<'a, 'b> World<'a, 'b> {
     fn wake(&mut self, index: usize) -> Result<(), Violation> {
         self.steps += 1;
         let mut departing = Vec::new();
-        let woken = self.hosts[index].wake(self.now, &self.over, &mut departing);
+        let elsewhere = self.hosts[1 - index].app.moved();
+        let woken = self.hosts[index].wake(self.now, &self.over, elsewhere, &mut departing);
         for datagram in &departing {
             self.send(index, datagram)?;
         }

@@ -154,6 +154,21 @@ fn a_run_shrinks_to_what_makes_it_fail() {
     assert!(steps(&small) < steps(&large) / 2, "{small:#?}");
 }
 
+/// A fuzzer's finding: turns of sixteen bytes over a path without any delay, which are thousands of rounds at one instant.
+#[test]
+fn a_conversation_on_a_path_without_delay_is_no_work_without_an_end() {
+    let mut bytes = vec![0x61, 0x86, 0x30, 0xff, 0xff, 0xff];
+    bytes.extend([0x4f; 26]);
+    bytes.extend([0x3a, 0xb2]);
+    let scenario = Scenario::from_bytes(&bytes);
+    let lead = scenario.streams[0].there.write.lead;
+    assert!(lead.is_some_and(|lead| lead <= 16), "{scenario:#?}");
+    let report = run(&scenario).expect("no rule is broken");
+    let (over, steps) = (report.streams_over, report.steps);
+    let at_once = over.is_some_and(|over| over < 1_000);
+    assert!(at_once && steps > 4_000, "{over:?} {steps}");
+}
+
 #[test]
 fn a_cut_off_run_says_so() {
     let mut scenario = scenario("delay=10ms,rate=20mbit");
