@@ -9,6 +9,7 @@
     clippy::panic
 )]
 
+mod contract;
 mod listening;
 mod many;
 mod net;
