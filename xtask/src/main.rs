@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod check;
+mod corpus;
 mod fuzz;
 mod lab;
 mod no_panic;
@@ -33,6 +34,8 @@ enum Chore {
     Check(check::Options),
     /// Compare transports and congestion controllers over modelled paths, in virtual time
     Compare(program::Arguments),
+    /// Run the tests that answer known ways in which TCP stacks have failed, and print them as a table
+    Corpus(corpus::Options),
     /// Fuzz the decoders and the engines with libFuzzer
     Fuzz(fuzz::Options),
     /// Run Gapless against other implementations, over real sockets and a bad path
@@ -60,6 +63,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Bench(options) => program::run("gapless-bench", &options),
         Chore::Check(options) => check::run(&options),
         Chore::Compare(options) => program::run("gapless-compare", &options),
+        Chore::Corpus(options) => corpus::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Interop(options) => program::run("gapless-interop", &options),
         Chore::Lab(options) => lab::run(&options),

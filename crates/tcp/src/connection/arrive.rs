@@ -22,6 +22,12 @@ impl Connection {
         match disposition {
             Disposition::Take => self.take(now, segment, numbers),
             Disposition::TakeSyn { acknowledges } => self.take_syn(now, segment, acknowledges),
+            Disposition::TakeCrossed => {
+                let acknowledgment = self.out.max;
+                self.establish(now);
+                self.acknowledge(now, acknowledgment, segment);
+                self.owe_acknowledgment();
+            }
             Disposition::Repeat => {
                 self.owe_acknowledgment();
                 self.heard(now);
@@ -44,6 +50,8 @@ impl Connection {
             }
             Disposition::Drop => {}
         }
+        // R10: a window that closed has its timer before anybody asks what to send.
+        self.arm_persist(now);
     }
 
     /// RFC 9293 3.10.7.4, "second": after both FINs a RST changes nothing any more, unless it keeps data from arriving that the

@@ -15,6 +15,8 @@ pub(super) enum Disposition {
         /// Whether ours is acknowledged.
         acknowledges: bool,
     },
+    /// SYN-RECEIVED, both sides having dialed at once: the peer's SYN|ACK.
+    TakeCrossed,
     /// Nothing in it is new, and its sender has to be told where we are; never held back (R13). Its acknowledgment counts nevertheless (R15).
     Repeat,
     /// A number of an earlier round (RFC 7323 5.3): as [`Repeat`](Self::Repeat), but its acknowledgment is as old as the rest of it, and
@@ -113,6 +115,9 @@ impl Connection {
         if let Some(verdict) = self.judge_stamps(now, segment) {
             return verdict;
         }
+        if self.is_crossed(flags, numbers) {
+            return Disposition::TakeCrossed;
+        }
         if !self.is_acceptable(segment, numbers) {
             // "If the RST bit is set, drop"; and it refreshes nothing (B5).
             return if is_reset {
@@ -149,6 +154,16 @@ impl Connection {
             Some(stamps) if ours.judge(now, stamps) == Paws::Old => Some(Disposition::Old),
             Some(_) => None,
         }
+    }
+
+    /// RFC 9293 3.5, figure 8: the SYN was seen already and lies outside of the window, but its acknowledgment is the first of ours (R15). Two
+    /// that answered each other's SYN|ACK by asking for an acknowledgment would do so for ever.
+    fn is_crossed(&self, flags: Flags, numbers: Numbers) -> bool {
+        self.state == State::SynReceived
+            && flags.has(Flags::SYN)
+            && !flags.has(Flags::RST)
+            && numbers.sequence == self.inward.first
+            && numbers.acknowledgment == Some(self.out.max)
     }
 
     /// RFC 9293 3.4, "a segment is judged to occupy a portion of valid receive sequence space"; with the edge that was really

@@ -107,7 +107,7 @@ impl Connection {
     }
 
     /// R10: something waits for the peer's window, and nothing is in flight whose answer would tell of it.
-    fn arm_persist(&mut self, now: Instant) {
+    pub(super) fn arm_persist(&mut self, now: Instant) {
         let waits = !self.is_outstanding()
             && !self.out.owes_probe
             && matches!(self.plan_data(now), Err(Idle::Window));

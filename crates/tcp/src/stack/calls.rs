@@ -240,7 +240,8 @@ impl Stack {
     pub fn abort(&mut self, now: Instant, id: Id) {
         if let Some(connection) = self.connection_mut(id) {
             connection.abort(now);
-            self.stir(id);
+            // R22: whoever waits for it is told as if the peer had ended it.
+            self.touched(now, id.slot);
         }
     }
 

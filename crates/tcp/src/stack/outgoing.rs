@@ -8,12 +8,16 @@ use core::net::IpAddr;
 use gapless_recovery::Instant;
 
 impl Stack {
-    /// Writes the next packet to the front of `buffer`, which should have room for one of the MTU. Its length, or `None` if nothing is to be
-    /// sent now. Call again until `None`: at one instant that comes soon (R8).
+    /// Writes the next packet to the front of `buffer`. Its length, or `None` if nothing is to be sent now, or if `buffer` has no room for a packet of
+    /// the MTU. Call again until `None`: at one instant that comes soon (R8).
     ///
     /// May change its answer: after every call that changes anything, and at [`next_deadline`](Self::next_deadline).
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        // D6: who has no room asks again; nobody's turn is over, and no answer is lost.
+        if buffer.len() < usize::from(self.config.mtu) {
+            return None;
+        }
         if let Some(length) = self.send_reply(buffer) {
             return Some(length);
         }

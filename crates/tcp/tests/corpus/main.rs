@@ -14,6 +14,9 @@ mod script;
 
 mod acknowledgments;
 mod closing;
+mod index;
+mod numbers;
 mod opening;
 mod segments;
+mod timing;
 mod windows;

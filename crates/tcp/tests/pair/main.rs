@@ -10,4 +10,5 @@
 
 mod links;
 mod matrix;
+mod storms;
 mod support;

@@ -10,7 +10,13 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn packet(from: SocketAddr, to: SocketAddr, flags: Flags, seq: u32, ack: u32) -> Vec<u8> {
+pub(crate) fn packet(
+    from: SocketAddr,
+    to: SocketAddr,
+    flags: Flags,
+    seq: u32,
+    ack: u32,
+) -> Vec<u8> {
     let header = Header {
         source_port: from.port(),
         destination_port: to.port(),
@@ -37,7 +43,7 @@ fn packet(from: SocketAddr, to: SocketAddr, flags: Flags, seq: u32, ack: u32) ->
     octets
 }
 
-fn parse(octets: &[u8]) -> (Packet<'_>, Segment<'_>) {
+pub(crate) fn parse(octets: &[u8]) -> (Packet<'_>, Segment<'_>) {
     let packet = Packet::parse(octets, Verify::Here).unwrap();
     let segment = Segment::parse(
         packet.source,

@@ -10,6 +10,7 @@
 )]
 
 mod contract;
+mod corpus;
 mod listening;
 mod many;
 mod net;
