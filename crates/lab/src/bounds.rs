@@ -9,7 +9,8 @@ use std::time::Duration;
 /// A probe timeout has backed off to at most 2 s (UDX 5) when the calm begins, or to the timeout itself if that is longer; what
 /// answers the probe tells what was lost, and that is sent again within some round trips. Two timeouts more cover a path on which large
 /// packets vanish from now on: three of them in a row have to be lost before it is told from loss (RFC 8899 4.3). They cover a probe,
-/// too, that a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo.
+/// too, that a queue drops which is still full of what was sent before. `timeouts` is how many such rounds chance may undo, and one more
+/// where the path [`narrows`].
 ///
 /// `lateness` is how much longer a round trip may have been before ([`lateness`]): the estimate remembers it for a while, and what was
 /// late then is still underway.
@@ -24,6 +25,23 @@ pub(crate) fn patience(
         .max(6 * round_trip)
         .max(round_trip + 5 * lateness);
     (timeouts + BLACK_HOLE - 1) * timeout + 8 * round_trip + lateness + longest_rest(streams)
+}
+
+/// Whether datagrams that passed once are too large for the calm.
+///
+/// Then the wait may be one timeout longer. Three timeouts in a row that lost large packets make a black hole (RFC 8899 4.3), and a
+/// suspicion needs a large one that was not answered. When the calm begins, what is underway may be small; so the timeout that was
+/// set before says nothing of the size. Only what it sends is large, the three that follow are the suspicions, and with the last of
+/// them small packets go out again: four in all, where three are enough if something large was underway.
+pub(crate) fn narrows(faults: &[Profile; 2], routes: &[Route], calm: &[Profile; 2]) -> bool {
+    let before = routes.iter().map(|route| &route.paths).chain([faults]);
+    before.into_iter().any(|paths| {
+        let size = |profile: &Profile| profile.mtu.unwrap_or(u16::MAX);
+        paths
+            .iter()
+            .zip(calm)
+            .any(|(then, now)| size(then) > size(now))
+    })
 }
 
 /// How long a round trip may have taken before the calm, where something made it longer than it is then: another route, a spike, a
@@ -128,3 +146,28 @@ const PACKET: u64 = 1100;
 const MAX_ACK_DELAY: Time = 25 * MS;
 /// Round trips of each stream besides: until it is known, and until its end and its last acknowledgement are.
 const OPENING_AND_ENDING: u64 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_narrows_if_what_passed_once_is_too_large_in_the_calm() {
+        let path = |mtu| Profile {
+            mtu,
+            ..Profile::default()
+        };
+        let both = |mtu| [path(mtu), path(mtu)];
+        let route = |mtu| {
+            let (at, paths) = (5, both(mtu));
+            Route { at, paths }
+        };
+        assert!(!narrows(&both(None), &[], &both(None)));
+        assert!(!narrows(&both(Some(1300)), &[], &both(Some(1300))));
+        assert!(narrows(&both(None), &[], &both(Some(1499))));
+        assert!(narrows(&both(None), &[], &[path(None), path(Some(1499))]));
+        let routes = [route(Some(1400)), route(Some(1300))];
+        assert!(narrows(&both(Some(1300)), &routes, &both(Some(1300))));
+        assert!(!narrows(&both(Some(1300)), &routes, &both(Some(1400))));
+    }
+}

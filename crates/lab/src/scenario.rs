@@ -134,7 +134,8 @@ fn scenario(draw: &mut Draw<'_>) -> Scenario {
     let manners = hosts.iter().map(|host| host.manners);
     let manners: Vec<Manners> = manners.chain(other_manners.into_iter().flatten()).collect();
     let lateness = bounds::lateness(&faults, &routes, &manners);
-    let mut patience = bounds::patience(&calm, &streams, 1, lateness);
+    let timeouts = 1 + u64::from(bounds::narrows(&faults, &routes, &calm));
+    let mut patience = bounds::patience(&calm, &streams, timeouts, lateness);
     let mut rests = bounds::longest_rest(&streams) + lateness;
     if !moves.is_empty() {
         // Who moved and has nothing to say is found again by his keep-alive; who moved twice, once the address before is given up.

@@ -177,6 +177,13 @@ impl Watch {
         }
     }
 
+    /// A datagram that the other side never sent reached a host from that side's address. V18 counts whatever came from there, so this one
+    /// may be answered by three times its size, too.
+    pub(crate) fn forged(&mut self, host: usize, from: SocketAddr, len: usize) {
+        let path = self.sides[host].paths.entry(from).or_default();
+        path.received += len as u64;
+    }
+
     fn note_arrived(&mut self, sender: usize, packet: &Packet<'_>) {
         for frame in packet.frames() {
             if let Frame::Ordered(frame) = frame {

@@ -3,6 +3,7 @@
 mod ending;
 mod progress;
 
+use crate::bounds::narrows;
 use crate::check::Check;
 use crate::forge::ack_of_unsent;
 use crate::host::{Arrived, Departing, Host};
@@ -98,6 +99,10 @@ struct World<'a, 'b> {
     /// The longest probe timeout of both engines since the latest progress.
     longest_pto: Time,
     longest_stall: u64,
+    /// Timeouts that a wait may take besides, because of what the path does.
+    spare_timeouts: u64,
+    /// The longest pause between questions of a side that had to ask since the latest progress.
+    asks_every: Time,
     /// When something was last to be done, and the most bytes held when that was long ago.
     busy_at: Time,
     at_rest: [usize; 2],
@@ -159,6 +164,8 @@ impl<'a, 'b> World<'a, 'b> {
             longest_wait: 0,
             longest_pto: 0,
             longest_stall: 0,
+            spare_timeouts: narrows(&scenario.faults, &scenario.routes, &scenario.calm).into(),
+            asks_every: 0,
             busy_at: 0,
             at_rest: [0; 2],
             steps: 0,
@@ -334,10 +341,11 @@ impl<'a, 'b> World<'a, 'b> {
                         .scenario
                         .optimist
                         .then(|| ack_of_unsent(&delivery.payload, next));
-                    for payload in [Some(delivery.payload), forged.flatten()]
-                        .into_iter()
-                        .flatten()
-                    {
+                    let forged = forged.flatten();
+                    if let Some(forged) = &forged {
+                        self.watch.forged(receiver, from, forged.len());
+                    }
+                    for payload in [Some(delivery.payload), forged].into_iter().flatten() {
                         host.arrive(self.now, Arrived { from, ecn, payload });
                     }
                 }

@@ -1,6 +1,6 @@
 //! Paths made for one question each: how long a transfer may take, and that nothing is lost for no reason. `cargo xtask lab` runs more.
 
-use gapless_lab::{Trial, run_trials};
+use gapless_lab::{Trial, run_trial, run_trials};
 
 /// Several of each question.
 const TRIALS: u64 = 56;
@@ -10,6 +10,16 @@ fn no_trial_breaks_a_rule() {
     let failures = run_trials(0..TRIALS, |_| {});
     let text: Vec<String> = failures.iter().map(ToString::to_string).collect();
     assert!(failures.is_empty(), "{}", text.join("\n"));
+}
+
+/// Trials that failed once: what forged acknowledgements add to the limit of an unproven address was not counted.
+#[test]
+fn trials_that_broke_a_rule_once_break_none() {
+    for number in [710, 1270] {
+        if let Err(failure) = run_trial(number) {
+            panic!("{failure}");
+        }
+    }
 }
 
 /// A bound that nothing can exceed says nothing: on a tenth of its rate, a bulk transfer is found to be slow.

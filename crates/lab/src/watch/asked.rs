@@ -13,8 +13,10 @@ use std::net::SocketAddr;
 pub(super) struct Asked {
     /// Data of these streams reached it, so that it knows them.
     known: HashSet<u32>,
-    /// It gave these up and said so.
-    given_up: HashSet<u32>,
+    /// Of these there is nothing to tell. They were given up, and that was said; or their FIN is here. Who has sent a FIN has sent each
+    /// byte once within what it was granted (UDX 8.3), and what is sent again lies there, too: no limit means anything to it any more,
+    /// and what it asked before needs no answer.
+    settled: HashSet<u32>,
     since: HashMap<u32, Time>,
 }
 
@@ -42,17 +44,17 @@ impl Watch {
         }
         for frame in packet.frames() {
             match frame {
-                Frame::Stream(_) => {
+                Frame::Stream(stream) if !stream.fin => {
                     side.asked.known.insert(own);
                 }
-                Frame::ResetStream { .. } | Frame::StopSending { .. } => {
-                    side.asked.given_up.insert(own);
+                Frame::Stream(_) | Frame::ResetStream { .. } | Frame::StopSending { .. } => {
+                    side.asked.settled.insert(own);
                     side.asked.since.remove(&own);
                 }
                 Frame::StreamDataBlocked { .. }
                     if proven
                         && side.asked.known.contains(&own)
-                        && !side.asked.given_up.contains(&own) =>
+                        && !side.asked.settled.contains(&own) =>
                 {
                     side.asked.since.entry(own).or_insert(now);
                 }
@@ -70,7 +72,7 @@ impl Watch {
             }
             Frame::ResetStream { .. } | Frame::StopSending { .. } => {
                 asked.since.remove(&other);
-                asked.given_up.insert(other);
+                asked.settled.insert(other);
             }
             _ => {}
         }
@@ -89,5 +91,68 @@ impl Watch {
             )),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{MS, Scenario};
+    use gapless_link::Profile;
+    use gapless_udx::wire::{ConnectionId, Encoder, Header, Stream};
+
+    const STREAM: u32 = 0x8000_0001;
+
+    fn packet(frame: &Frame<'_>) -> Vec<u8> {
+        let id = ConnectionId::new(&[7; 8]).expect("eight bytes are an ID");
+        let mut buffer = vec![0; 1500];
+        let mut encoder = Encoder::new(&mut buffer, Version::V3);
+        let header = Header {
+            version: Version::V3.wire(),
+            destination: id,
+            source: id,
+            number: 1.into(),
+            destination_stream: STREAM + 1,
+            source_stream: STREAM,
+        };
+        encoder.header(&header).expect("there is room");
+        encoder.frame(frame).expect("there is room");
+        let len = encoder.written();
+        buffer.truncate(len);
+        buffer
+    }
+
+    /// Whether the dialer still owes an answer a second after these came.
+    fn owes(frames: &[Frame<'_>]) -> bool {
+        let scenario = Scenario::plain(1, &Profile::default(), vec![]);
+        let mut watch = Watch::new(&scenario);
+        let from = ([192, 0, 2, 2], 4001).into();
+        for frame in frames {
+            watch.delivered(0, from, &packet(frame));
+        }
+        watch.tell(1_000 * MS);
+        watch.check_told(0, 100 * MS).is_err()
+    }
+
+    #[test]
+    fn who_asks_is_owed_an_answer_unless_no_limit_means_anything_to_it() {
+        let stream = |fin| {
+            Frame::Stream(Stream {
+                fin,
+                syn: true,
+                offset: 0,
+                data: b"data",
+            })
+        };
+        let asks = Frame::StreamDataBlocked {
+            stream: STREAM,
+            limit: 65_536,
+        };
+        assert!(owes(&[stream(false), asks]));
+        assert!(!owes(&[asks]), "the stream is not known");
+        assert!(!owes(&[stream(false), asks, stream(true)]));
+        assert!(!owes(&[stream(false), stream(true), asks]));
+        let gives_up = Frame::ResetStream { code: 1 };
+        assert!(!owes(&[stream(false), gives_up, asks]));
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{Stage, World};
 use crate::peers::Kind;
-use crate::plan::{Ending, SECOND, STALL_PTOS, Start, Time};
+use crate::plan::{Ending, MS, SECOND, STALL_PTOS, Start, Time};
 use crate::report::{Rule, Seconds, Violation};
-use gapless_udx::Endpoint;
+use gapless_udx::{BlockedOn, Endpoint};
 
 impl World<'_, '_> {
     /// The liveness check: in the calm something happens often enough, as long as there is something to do.
@@ -96,17 +96,45 @@ impl World<'_, '_> {
         });
         let pto = ptos.max().unwrap_or(0);
         self.longest_pto = self.longest_pto.max(pto);
-        let unintended = waited.saturating_sub(self.scenario.rests);
         let measure = self.longest_pto.max(self.scenario.round_trip).max(1);
+        let intended = self.scenario.rests + self.spare_timeouts * measure;
+        let mut unintended = waited.saturating_sub(intended);
+        if unintended > measure {
+            self.asks_every = self.asks_every.max(self.pause_between_questions());
+        }
+        unintended = unintended.saturating_sub(self.asks_every);
         let stall = unintended.saturating_mul(1_000) / measure;
         if unintended > 0 && !self.scenario.is_poisoned() {
             self.longest_stall = self.longest_stall.max(stall);
         }
         if goes_on {
             self.longest_pto = pto;
+            self.asks_every = 0;
         }
     }
+
+    /// How long it may take until somebody who waits for an answer asks again, where that is not the probe timeout's business.
+    ///
+    /// Limits, challenges and the questions for them have no numbers, so the probe timeout does not repeat them. If the faults took the last
+    /// ones, nothing happens before the next question, which may be many timeouts of a short path away; the answer then comes within
+    /// a round trip.
+    fn pause_between_questions(&self) -> Time {
+        let pauses = self.hosts.iter().filter_map(|host| {
+            let connection = host.machine.connection()?;
+            match connection.blocked_on(host.machine.at(self.now)) {
+                BlockedOn::PeerStreamWindow => Some(LIMIT_ASKED_EVERY),
+                BlockedOn::PathValidation => Some(CHALLENGED_EVERY),
+                _ => None,
+            }
+        });
+        pauses.max().unwrap_or(0)
+    }
 }
+
+/// UDX 10.1: who has data and no credit says so at least that often, as all others do.
+const LIMIT_ASKED_EVERY: Time = 500 * MS;
+/// UDX 11: the pause between challenges doubles up to this, as that between probes does: V18 leaves few of them, which have to last.
+const CHALLENGED_EVERY: Time = 2 * SECOND;
 
 /// Longer than anything that was finished is remembered but for closed connections.
 const REST: Time = 20 * SECOND;

@@ -5,7 +5,7 @@
 
 use core::ops::RangeInclusive;
 
-use gapless_seq::mark;
+use gapless_seq::{RangeSet, mark};
 
 use super::super::Connection;
 use crate::wire::{Ack, Encoder};
@@ -69,26 +69,39 @@ impl Connection {
             return 0;
         }
         let report = self.acks.report(self.clock.now);
-        let count = report.map_or(0, |(_, _, ranges)| ranges.count());
+        let count = report.map_or(0, |(_, _, ranges)| reached(ranges).count());
         Ack::encoded_len_with(count.saturating_sub(1).min(self.rules.ack_ranges))
     }
 
     fn plan(&self) -> Plan {
-        let mut plan = Plan::default();
         let (Some(v2), Some((_, _, ranges))) = (&self.v2, self.acks.report(self.clock.now)) else {
-            return plan;
+            return Plan::default();
         };
-        let told = self.rules.ack_ranges.saturating_add(1);
-        if !self.reads_ranges() {
+        let first = self.reads_ranges().then_some(self.rules.ack_ranges);
+        Plan::new(ranges, &v2.recent, first)
+    }
+}
+
+impl Plan {
+    /// `first`: how many extra ranges the frame has that goes before these, if one does.
+    fn new<const N: usize>(
+        ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+        recent: &RangeSet<N>,
+        first: Option<usize>,
+    ) -> Self {
+        let mut plan = Self::default();
+        if first.is_none() {
             plan.tell(ranges.clone());
         }
         // A number that came again, though it was acknowledged, comes until it is acknowledged once more.
-        for range in v2.recent.iter().rev() {
+        for range in recent.iter().rev() {
             let range = clip(range.start..=range.end.saturating_sub(1));
-            let known = if self.reads_ranges() {
-                ranges.clone().take(told).any(|told| covers(&told, &range))
-            } else {
-                plan.covers(&range)
+            let known = match first {
+                Some(extra) => {
+                    let mut told = reached(ranges.clone()).take(extra.saturating_add(1));
+                    told.any(|told| covers(&told, &range))
+                }
+                None => plan.covers(&range),
             };
             if !known {
                 mark!(AckRepeated);
@@ -97,9 +110,7 @@ impl Connection {
         }
         plan
     }
-}
 
-impl Plan {
     /// UDX2 15.4: the highest range and the one below it; that and the one below it; and so on.
     fn tell(&mut self, ranges: impl Iterator<Item = RangeInclusive<u64>>) {
         let mut ranges = ranges.peekable();
@@ -109,9 +120,8 @@ impl Plan {
         {
             let first = clip(range.clone());
             let below = ranges.peek().filter(|below| {
-                let gap = range.start().saturating_sub(*below.end()).saturating_sub(1);
-                // UDX2 H4: a gap has eight bits; and it is counted from the bottom of the range.
-                first.start() == range.start() && gap <= u64::from(u8::MAX)
+                // The gap is counted from the bottom of the range.
+                first.start() == range.start() && is_near(*range.start(), below)
             });
             let extra = below.cloned().map(clip);
             // The last one was the extra range of the frame before.
@@ -140,6 +150,23 @@ impl Plan {
     }
 }
 
+/// The ranges of one frame, from the highest down: it ends above the first gap that it cannot state.
+fn reached(
+    ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+) -> impl Iterator<Item = RangeInclusive<u64>> + Clone {
+    let mut bottom = None;
+    ranges.take_while(move |range| {
+        let above = bottom.replace(*range.start());
+        above.is_none_or(|bottom| is_near(bottom, range))
+    })
+}
+
+/// UDX2 H4: a gap has eight bits.
+fn is_near(bottom: u64, below: &RangeInclusive<u64>) -> bool {
+    let gap = bottom.saturating_sub(*below.end()).saturating_sub(1);
+    gap <= u64::from(u8::MAX)
+}
+
 fn covers(outer: &RangeInclusive<u64>, inner: &RangeInclusive<u64>) -> bool {
     outer.contains(inner.start()) && outer.contains(inner.end())
 }
@@ -156,6 +183,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::wire::Version;
 
     fn told(ranges: &[RangeInclusive<u64>]) -> Vec<Told> {
         let mut plan = Plan::default();
@@ -188,6 +216,36 @@ mod tests {
             told(&[500..=500, 490..=498, 10..=44, 1..=8]),
             [(500..=500, Some(490..=498)), (10..=44, Some(1..=8))]
         );
+    }
+
+    /// A transfer stood still: what was acknowledged in vain lay below a gap that the frame of our own kind cannot state, and was taken
+    /// for told.
+    #[test]
+    fn what_comes_again_is_told_though_it_lies_below_a_wide_gap() {
+        let again = |number: u64, first| {
+            let mut recent = RangeSet::<8>::new();
+            recent.insert_evicting_lowest(number..number + 1);
+            let ranges = [2229..=5956, 1900..=1974, 1900 - 257..=1643, 5..=5];
+            let plan = Plan::new(ranges.into_iter(), &recent, first);
+            plan.frames.into_iter().flatten().collect::<Vec<_>>()
+        };
+        // Gaps of 254 and 256 numbers.
+        assert_eq!(again(1950, Some(32)), []);
+        assert_eq!(again(1950, Some(0)), [(1950..=1950, None)]);
+        assert_eq!(again(1643, Some(32)), [(1643..=1643, None)]);
+        assert_eq!(again(5, Some(32)), [(5..=5, None)]);
+        assert_eq!(again(5, None).last(), Some(&(5..=5, None)));
+    }
+
+    #[test]
+    fn what_one_frame_reaches_is_what_is_written_of_it() {
+        for gap in [1, 2, 254, 255, 256, 257, 5000] {
+            let ranges = [20_000..=20_010, 19_000 - gap..=19_999 - gap, 3..=9];
+            let mut buffer = [0; 64];
+            let mut encoder = Encoder::new(&mut buffer, Version::V2);
+            let written = encoder.ack(0, ranges.iter().cloned(), 32);
+            assert_eq!(written, Ok(reached(ranges.into_iter()).count()), "{gap}");
+        }
     }
 
     #[test]
