@@ -105,6 +105,8 @@ gapless_seq::marks! {
     PrrConservative,
     /// Less is in flight and no more was lost: a packet more.
     PrrSlowStart,
+    /// Less was in flight than the reduced window allows: all of that is used.
+    PrrSpare,
     /// The first retransmission goes whatever the window says.
     PrrForced,
 
@@ -183,6 +185,8 @@ gapless_seq::marks! {
     BbrShortTermLowered,
     /// Losses that chance explains lower nothing.
     BbrChanceLoss,
+    /// The first round without a queue tells what chance takes.
+    BbrChanceFirst,
     /// 5.3.4: ProbeRTT.
     BbrProbeRtt,
     /// 5.3.4.4: the least round trip time was measured.

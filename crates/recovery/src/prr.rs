@@ -12,6 +12,8 @@ pub(crate) struct Prr {
     flight: u64,
     delivered: u64,
     out: u64,
+    /// Less was in flight than even the reduced window allows, and a pacer spreads what is sent.
+    spare: bool,
     /// What may be in flight until the next acknowledgement.
     window: u64,
 }
@@ -30,11 +32,13 @@ pub(crate) struct Step {
 }
 
 impl Prr {
-    pub(crate) const fn new(flight: u64) -> Self {
+    /// `flight`: bytes in flight as the episode begins. `ssthresh`: the window it leads to. `paced`: a pacer spreads what is sent.
+    pub(crate) const fn new(flight: u64, ssthresh: u64, paced: bool) -> Self {
         Prr {
             flight,
             delivered: 0,
             out: 0,
+            spare: paced && flight <= ssthresh,
             window: 0,
         }
     }
@@ -50,8 +54,19 @@ impl Prr {
     /// RFC 9937 section 6.2, the update on every acknowledgement.
     pub(crate) fn on_ack(&mut self, step: &Step) {
         self.delivered = self.delivered.saturating_add(step.delivered);
-        let mut count = if step.in_flight > step.ssthresh {
-            // Proportional rate reduction: CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out.
+        if self.spare {
+            // Nothing is to be reduced: the sender had run out of data, so less is underway than the new window holds. What was
+            // delivered meanwhile without being replaced counts for nothing in RFC 9937, which would repair the end of a transfer by a
+            // packet for each acknowledgement, and by one a round trip where few are left. RFC 6675 5 (C) lets the whole window be
+            // used, and the burst that RFC 9937 fears from that is the pacer's.
+            mark!(PrrSpare);
+            self.window = step.ssthresh.max(step.in_flight);
+            return;
+        }
+        // Proportional rate reduction while there is too much in flight, which so many acknowledgements are still to come for.
+        let reducing = step.in_flight > step.ssthresh;
+        let mut count = if reducing {
+            // CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out.
             mark!(PrrProportional);
             let flight = self.flight.max(1);
             let share = scale(self.delivered, step.ssthresh, flight);
@@ -69,10 +84,11 @@ impl Prr {
             }
             count.min(step.ssthresh.saturating_sub(step.in_flight))
         };
-        if self.out == 0 && count == 0 {
+        if self.out == 0 && count == 0 && !reducing {
             mark!(PrrForced);
-            // Force a fast retransmission upon entering recovery. Where the proportion is less than a packet the next acknowledgement
-            // is waited for: sent at once into the queue that just overflowed, the repetition would often be lost as well.
+            // Force a fast retransmission upon entering recovery, but not while there is too much in flight, as there is where a timer
+            // finds the loss between two acknowledgements: sent into the queue that just overflowed, before the next acknowledgement
+            // tells of a place in it, the repetition is lost as well, and the window halved again for that.
             count = step.mtu;
         }
         // RFC 9002 7.2: no window is below two packets. One packet alone, if it is lost too, would be found by a timeout only.
@@ -92,7 +108,7 @@ mod tests {
 
     /// One packet of a hundred is lost; each acknowledgement delivers one; everything that may be sent is sent.
     fn repair(lost: u64, ssthresh: u64) -> (u64, u64) {
-        let mut prr = Prr::new(100 * MTU);
+        let mut prr = Prr::new(100 * MTU, ssthresh, true);
         let mut in_flight = (100 - lost) * MTU;
         let mut sent_total = 0;
         for _ in 0..100 - lost {
@@ -133,7 +149,7 @@ mod tests {
 
     #[test]
     fn rfc9937_conservation_when_loss_goes_on() {
-        let mut prr = Prr::new(100 * MTU);
+        let mut prr = Prr::new(100 * MTU, 70 * MTU, true);
         prr.on_ack(&Step {
             delivered: MTU,
             in_flight: 20 * MTU,
@@ -150,20 +166,59 @@ mod tests {
 
     #[test]
     fn rfc9937_the_first_retransmission_is_forced() {
-        let mut prr = Prr::new(100 * MTU);
+        // The window is as large as what is left in flight, to the byte.
+        let mut prr = Prr::new(100 * MTU, 70 * MTU, true);
         prr.on_ack(&Step {
             delivered: 0,
-            in_flight: 99 * MTU,
+            in_flight: 70 * MTU,
             ssthresh: 70 * MTU,
             mtu: MTU,
             safe: false,
         });
-        assert_eq!(prr.window(), 100 * MTU);
+        assert_eq!(prr.window(), 71 * MTU);
+    }
+
+    #[test]
+    fn a_loss_found_by_the_timer_waits_for_a_place_in_the_queue() {
+        let mut prr = Prr::new(20 * MTU, 10 * MTU, true);
+        let mut step = Step {
+            delivered: 0,
+            in_flight: 19 * MTU,
+            ssthresh: 10 * MTU,
+            mtu: MTU,
+            safe: false,
+        };
+        prr.on_ack(&step);
+        assert_eq!(prr.window(), 19 * MTU, "into a queue that is full");
+        for _ in 0..2 {
+            step.delivered = MTU;
+            step.in_flight -= MTU;
+            step.safe = true;
+            prr.on_ack(&step);
+        }
+        assert_eq!(prr.window(), 18 * MTU, "two came out, one may go in");
+    }
+
+    #[test]
+    fn rfc6675_the_end_of_a_transfer_is_repaired_at_once() {
+        let step = Step {
+            delivered: MTU,
+            in_flight: 3 * MTU,
+            ssthresh: 45 * MTU,
+            mtu: MTU,
+            safe: false,
+        };
+        let mut prr = Prr::new(12 * MTU, 45 * MTU, true);
+        prr.on_ack(&step);
+        assert_eq!(prr.window(), 45 * MTU, "paced");
+        let mut prr = Prr::new(12 * MTU, 45 * MTU, false);
+        prr.on_ack(&step);
+        assert_eq!(prr.window(), 4 * MTU, "what was delivered, unpaced");
     }
 
     #[test]
     fn a_share_of_less_than_a_packet_is_waited_for() {
-        let mut prr = Prr::new(100 * MTU);
+        let mut prr = Prr::new(100 * MTU, 70 * MTU, true);
         let mut step = Step {
             delivered: MTU,
             in_flight: 98 * MTU,
@@ -180,7 +235,7 @@ mod tests {
 
     #[test]
     fn proportion_is_rounded_up() {
-        let mut prr = Prr::new(3);
+        let mut prr = Prr::new(3, 1, true);
         prr.on_ack(&Step {
             delivered: 1,
             in_flight: 2,

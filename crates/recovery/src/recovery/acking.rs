@@ -360,7 +360,10 @@ impl<R> Recovery<R> {
             in_flight: flight,
             lost,
         });
-        self.prr = control.wants_rate_reduction().then(|| Prr::new(flight));
+        let paced = self.pacer.rate().is_some();
+        self.prr = control
+            .wants_rate_reduction()
+            .then(|| Prr::new(flight, control.window(), paced));
         self.rack.on_recovery();
         count(&mut self.stats.congestion_events, 1);
         self.events.push(Event::CongestionEvent {

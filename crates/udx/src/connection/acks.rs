@@ -15,6 +15,11 @@ const REMEMBERED_RANGES: usize = 48;
 /// The least delay of an acknowledgement, UDX 4.2: srtt/4 clamped to 1..25 ms.
 const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
 
+/// How many packets are acknowledged together is judged by a quarter of the round trip, too, but down to this. The timer's millisecond
+/// is a whole round trip of a short path: measured by it, packets that fill a window of ten come quickly, and the sender is left
+/// waiting for a few acknowledgements a round. Below this the machines, not the path, space the packets.
+const LEAST_JUDGED_DELAY: Duration = Duration::from_micros(200);
+
 /// The receive side's book of numbers.
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
@@ -100,7 +105,7 @@ impl Acks {
                 .min(rules.ack_threshold)
         {
             self.immediate = true;
-            self.adapt_threshold(now, ack_delay(srtt), rules);
+            self.adapt_threshold(now, quarter_of(srtt, LEAST_JUDGED_DELAY), rules);
         } else if self.deadline.is_none() && !sabotage!(DelayedAckForgotten) {
             self.deadline = Some(now.saturating_add(ack_delay(srtt)));
         }
@@ -117,8 +122,8 @@ impl Acks {
     }
 
     /// A sender whose window is small waits for each acknowledgement, one with a large window is spared them: more packets are
-    /// awaited only while they come within a quarter of the delay that would make an acknowledgement due anyway, and fewer as
-    /// soon as they take more than half of it. A round trip then sees some 8 to 16 of them, or one for every packet.
+    /// awaited only while they come within a quarter of `delay`, a quarter of the round trip, and fewer as soon as they take more
+    /// than half of it. A round trip then sees some 8 to 16 of them, or one for every packet.
     fn adapt_threshold(&mut self, now: Instant, delay: Duration, rules: &Rules) {
         let took = now.saturating_duration_since(self.pending_since);
         if took.saturating_mul(4) <= delay {
@@ -181,10 +186,15 @@ impl Acks {
 
 /// UDX 4.2: srtt/4 clamped to 1..25 ms; 25 ms before the first sample.
 fn ack_delay(srtt: Option<Duration>) -> Duration {
+    quarter_of(srtt, MIN_ACK_DELAY)
+}
+
+/// A quarter of the round trip, from `least` to the longest delay, which also stands for an unknown one.
+fn quarter_of(srtt: Option<Duration>, least: Duration) -> Duration {
     srtt.map_or(MAX_ACK_DELAY, |srtt| {
         srtt.checked_div(4)
             .unwrap_or(MAX_ACK_DELAY)
-            .clamp(MIN_ACK_DELAY, MAX_ACK_DELAY)
+            .clamp(least, MAX_ACK_DELAY)
     })
 }
 
@@ -217,14 +227,23 @@ mod tests {
         assert!(!acks.is_due(at(1000)) && !acks.is_pending());
     }
 
-    /// Packets that come `every` so often; after how many each acknowledgement is due.
+    /// Packets that come `every` so often over a round trip of 40 ms; after how many each acknowledgement is due.
     fn acknowledged_after(acks: &mut Acks, every: Duration, rules: &Rules) -> Vec<u32> {
+        acknowledged_over(40 * MS, acks, every, rules)
+    }
+
+    fn acknowledged_over(
+        srtt: Duration,
+        acks: &mut Acks,
+        every: Duration,
+        rules: &Rules,
+    ) -> Vec<u32> {
         let start = acks.pending_since.saturating_add(100 * MS);
         let mut counts = Vec::new();
         for count in 0..60_u32 {
             let now = start.saturating_add(every.saturating_mul(count));
             let number = acks.next_expected();
-            acks.on_received(now, number, Urgency::Delayed, Some(40 * MS), rules);
+            acks.on_received(now, number, Urgency::Delayed, Some(srtt), rules);
             if acks.is_due(now) {
                 counts.push(acks.pending);
                 acks.on_sent(now);
@@ -260,6 +279,21 @@ mod tests {
                 "{every} ms: {counts:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_window_of_ten_packets_is_acknowledged_one_by_one_on_a_short_path_too() {
+        // 100 Mbit/s over 1 ms: a packet each 120 us. The delay of 1 ms alone would have four of them awaited.
+        let rules = Peer::Own.rules();
+        let every = Duration::from_micros(120);
+        let mut acks = Acks::new(0, at(0));
+        let counts = acknowledged_over(MS, &mut acks, every, rules);
+        let settled = counts.get(counts.len() / 2..).unwrap_or_default();
+        assert!(settled.iter().all(|count| *count == 1), "{counts:?}");
+        // Trains on a path of some microseconds are still spared: they come at once.
+        let mut acks = Acks::new(0, at(0));
+        let counts = acknowledged_over(MS / 100, &mut acks, Duration::from_micros(2), rules);
+        assert_eq!(counts.last(), Some(&10));
     }
 
     #[test]
