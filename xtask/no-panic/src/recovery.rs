@@ -134,6 +134,7 @@ fn questions<R>(recovery: &Recovery<R>, now: Instant, bytes: u32) {
     black_box((
         recovery.next_lost(),
         recovery.probe_candidate(),
+        recovery.probe_of_either_end(),
         recovery.probe_of(|_| black_box(true)),
         recovery.next_deadline(),
     ));

@@ -160,6 +160,14 @@ impl<R> Recovery<R> {
         self.log.probe_candidate(self.probing_since)
     }
 
+    /// As [`probe_candidate`](Self::probe_candidate), but if a timeout sends two, the second one is the newest unacknowledged record. For
+    /// peers that tell only the highest ranges of what they have, under [`Numbering::Reuse`](crate::Numbering::Reuse): they cannot tell that
+    /// they have the oldest ones, so that repeating these alone would go on for ever, but of the newest they tell always.
+    #[must_use]
+    pub fn probe_of_either_end(&self) -> Option<(RecordId, &R)> {
+        self.log.probe_of_either_end(self.probing_since)
+    }
+
     /// A record for a probe that cannot wait until the older ones were acknowledged: an unacknowledged one of this sort that was not
     /// sent since the timeout. Looks at every record.
     #[must_use]

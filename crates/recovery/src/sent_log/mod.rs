@@ -381,6 +381,19 @@ impl<R> SentLog<R> {
         Some((id, &record.what))
     }
 
+    /// The oldest reliable record, or if that was sent at or after `since`, the newest, or if that was, too, as
+    /// [`probe_candidate`](Self::probe_candidate).
+    pub(crate) fn probe_of_either_end(&self, since: u64) -> Option<(RecordId, &R)> {
+        let is_due =
+            |record: &records::Record<R>| record.latest < since || record.latest == u64::MAX;
+        let ends = [self.records.oldest(), self.records.newest()];
+        let mut due = ends.into_iter().flatten();
+        match due.find(|(_, record)| is_due(record)) {
+            Some((id, record)) => Some((id, &record.what)),
+            None => self.probe_candidate(since),
+        }
+    }
+
     /// A record of this sort that was not sent at or after `since`.
     pub(crate) fn probe_of(&self, since: u64, is: impl Fn(&R) -> bool) -> Option<(RecordId, &R)> {
         let mut records = self.records.iter();

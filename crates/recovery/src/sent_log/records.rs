@@ -133,6 +133,11 @@ impl<R> Records<R> {
         self.named(self.oldest)
     }
 
+    /// The newest reliable record.
+    pub(crate) fn newest(&self) -> Option<(RecordId, &Record<R>)> {
+        self.named(self.newest)
+    }
+
     pub(crate) fn next_newer(&self, id: RecordId) -> Option<(RecordId, &Record<R>)> {
         self.named(self.get(id)?.newer)
     }

@@ -296,7 +296,13 @@ impl Connection {
         // wait behind its data. So the answer goes before what is older. V20: a timeout sends one packet or two, the oldest first.
         let answer = |carried: &Carried| matches!(carried, Carried::Response { .. });
         let answer = self.recovery.probe_of(answer);
-        if let Some((record, carried)) = answer.or_else(|| self.recovery.probe_candidate()) {
+        // UDX2 4.1: Go tells its highest number, the run below it, and five more ranges. What is below the sixth gap arrives again and
+        // again, and is never acknowledged while those gaps are there; the highest one closes from above.
+        let end = || match self.v2 {
+            Some(_) => self.recovery.probe_of_either_end(),
+            None => self.recovery.probe_candidate(),
+        };
+        if let Some((record, carried)) = answer.or_else(end) {
             mark!(ProbeRepeats);
             let carried = *carried;
             return self.send_again(packet, record, carried);

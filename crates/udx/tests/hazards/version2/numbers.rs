@@ -341,3 +341,33 @@ fn u01_u02_only_commit_mints() {
     // D6
     assert!(unnumbered.all(|packet| packet.number() == 0));
 }
+
+/// UDX2 4.1: Go tells its highest number, the run below it, and five more. After an outage the oldest may have arrived below the sixth gap: it
+/// cannot be told of, and would be repeated for ever, if the gaps above it were not closed, too.
+#[test]
+fn h16_a_timeout_repeats_the_newest_besides_the_oldest() {
+    let mut rig = Rig::version2();
+    let (hand, id) = flowing(&mut rig);
+    rig.write(id, &pattern(10_000));
+    rig.wait(ROUND);
+    let flight = numbers(&rig.sent());
+    let (oldest, newest) = (flight[0], *flight.last().unwrap());
+    assert!(newest >= oldest + 7, "{flight:?}");
+    // Nothing is told. The first timeout sends one packet, and each later one two.
+    let mut timeouts: Vec<Vec<u32>> = Vec::new();
+    for _ in 0..300 {
+        rig.wait(ROUND);
+        let repeated = numbers(&rig.sent());
+        if !repeated.is_empty() {
+            timeouts.push(repeated);
+        }
+    }
+    assert_eq!(
+        timeouts[..3],
+        [vec![oldest], vec![oldest, newest], vec![oldest, newest]]
+    );
+    // That one at least can be told of, and then what is missing above the oldest comes again.
+    hand.send(&mut rig, 0, (id.wire_id(), GO.1), &[ack(newest, 1)]);
+    rig.wait(ROUND);
+    assert!(numbers(&rig.sent()).contains(&(oldest + 1)));
+}
