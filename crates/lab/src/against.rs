@@ -81,20 +81,9 @@ impl Scenario {
             .map(|(write, _)| {
                 // UDX 5.3: as many fragments as the application makes at the worst.
                 let fragment = (write.piece.0 as u64).clamp(1, FRAGMENT);
-                let declined = u64::from(can.declines) * (write.bytes / fragment + 2) * DECLINED;
-                // UDX2 H6: a window update for every 16 KiB, a reset, the probes.
-                let burnt = u64::from(can.burns_numbers) * BURNT;
-                declined + burnt
+                u64::from(can.declines) * (write.bytes / fragment + 2) * DECLINED
             })
-            .sum::<Time>()
-            + self.burnt_by_updates(can, model)
-    }
-
-    fn burnt_by_updates(&self, can: Abilities, model: usize) -> Time {
-        let streams = self.streams.iter();
-        let read = streams.map(|plan| plan.of(plan.opener != model).0.bytes);
-        let updates: u64 = read.map(|bytes| bytes / UPDATE_EVERY + 1).sum();
-        u64::from(can.burns_numbers) * updates * BURNT
+            .sum()
     }
 
     fn fit_streams(&mut self, can: Abilities, model: usize, is_lossy: bool) {
@@ -170,9 +159,5 @@ const FRAGMENT: u64 = 1384;
 const DECLINED: Time = 31 * SECOND;
 /// More of a stream that may come so slowly takes only time.
 const MOST_DECLINED: u64 = 30_000;
-/// UDX2 H6: a burnt number is passed after 3 s.
-const BURNT: Time = 4 * SECOND;
-/// UDX2 9.1.
-const UPDATE_EVERY: u64 = 16_384;
 /// More than a peer lets wait takes only time.
 const MOST_STREAMS: usize = 150;

@@ -197,7 +197,9 @@ fn next(bytes: &mut &[u8]) -> u64 {
     first.into()
 }
 
-/// Under a seed, others draw other numbers.
+/// Which random numbers a seed draws for its scenario: others under the same seed (links, endpoints, models) draw unrelated ones. Another
+/// value is another set of scenarios, no better and no worse: it only says which ones every test run sees. It must not be changed because
+/// a seed fails. What fails is a fault of an engine, of a model or of a bound, and is mended there; the seed stays.
 const PURPOSE: u64 = 5;
 /// Numbers that a decision can tell apart.
 pub(crate) const MOST: u64 = 1 << 16;

@@ -9,6 +9,7 @@ use crate::forge::ack_of_unsent;
 use crate::host::{Arrived, Departing, Host};
 use crate::log::{Sink, describe};
 use crate::observe::{Observers, Progress, Watching};
+use crate::peers::{Burns, Kind};
 use crate::plan::{Ending, MS, Scenario, Time};
 use crate::report::{Report, Rule, Seconds, Violation};
 use crate::trace::{Fate, Trace, What};
@@ -544,15 +545,29 @@ impl<'a, 'b> World<'a, 'b> {
         self.hosts[0].machine.kind().is_some() && self.watch.may_say_nothing(1)
     }
 
-    /// UDX2 H6, H17: our side gave up, because of a number that the model had burnt where nobody saw it.
+    /// UDX2 H6, H17: our side gave up, because of a number that the model had burnt where nothing proved it.
     fn is_for_burnt_numbers(&self) -> bool {
-        let kinds = self.hosts.iter().filter_map(|host| host.machine.kind());
-        let burns = kinds.into_iter().any(|kind| kind.abilities().burns_numbers);
+        let burns = |host: usize, kind: Kind| match kind.abilities().burns {
+            Burns::None => false,
+            Burns::Evidently => self.has_lost_packets_of(host),
+            Burns::Ambiguously => true,
+        };
+        let kinds = self.hosts.iter().map(|host| host.machine.kind());
+        let burns = kinds
+            .enumerate()
+            .any(|(host, kind)| kind.is_some_and(|kind| burns(host, kind)));
         let mut ours = self
             .hosts
             .iter()
             .filter(|host| host.machine.kind().is_none());
         burns && ours.any(|host| host.app.closed() == Some(&CloseReason::MissingPacket))
+    }
+
+    /// Whether the path has swallowed anything that this host sent, or brought it to where nobody is any more.
+    fn has_lost_packets_of(&self, host: usize) -> bool {
+        let of = self.links[host].counters();
+        let dropped = of.lost + of.blacked_out + of.too_large + of.queue_dropped + of.aqm_dropped;
+        dropped + of.corrupted + of.truncated > 0 || !self.scenario.moves.is_empty()
     }
 
     fn violation(&self, host: Option<usize>, (rule, detail): Fault) -> Violation {

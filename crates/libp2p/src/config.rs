@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gapless::{Endpoint, EndpointConfig, PeerVersions, link::Profile};
+use gapless::{ConnectionConfig, Endpoint, EndpointConfig, PeerVersions, link::Profile};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Error;
@@ -16,6 +16,9 @@ use crate::Error;
 pub struct Config {
     /// The UDX engine's own settings: limits, timeouts, keep-alive, congestion control. Whether connections are accepted
     /// is decided by listening, not here.
+    ///
+    /// [`streams_are_authenticated`](gapless::ConnectionConfig::streams_are_authenticated) is set at first, as Noise
+    /// notices a wrong byte; an upgrade that authenticates nothing has to unset it.
     pub endpoint: EndpointConfig,
     /// What is known about the wire versions of peers, shared by all sockets of the transport and by clones of this: so no peer is
     /// asked twice. Which version dials speak is set in [`endpoint`](Self::endpoint), at
@@ -63,7 +66,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            endpoint: EndpointConfig::default(),
+            endpoint: EndpointConfig {
+                connection: ConnectionConfig {
+                    streams_are_authenticated: true,
+                    ..ConnectionConfig::default()
+                },
+                ..EndpointConfig::default()
+            },
             peer_versions: PeerVersions::default(),
             version_patience: Duration::from_secs(3),
             impair: None,

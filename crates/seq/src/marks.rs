@@ -7,6 +7,4 @@ crate::marks! {
     LowRangeRefused,
     /// A full set refused one more range.
     SetFull,
-    /// What was taken out split a range in two.
-    RangeSplit,
 }

@@ -131,7 +131,6 @@ impl<const N: usize> RangeSet<N> {
         let kept = left.len().saturating_add(right.len());
         if !left.is_empty() && !right.is_empty() && hit.end.saturating_sub(hit.start) == 1 {
             self.open(hit.end, right)?;
-            mark!(RangeSplit);
             self.put(hit.start, left);
             return Ok(before.saturating_sub(kept));
         }

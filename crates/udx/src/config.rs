@@ -84,6 +84,13 @@ pub struct ConnectionConfig {
     pub initial_stream_window: u64,
     /// Bytes the peer is told that it may have in flight (MAX_DATA), rounded to 64 KiB.
     pub max_in_flight: u64,
+    /// Whether what travels on the streams is authenticated end to end (Noise, TLS), so that a wrong byte cannot pass unnoticed there.
+    /// It matters with Dart peers of wire version 2 only, which take numbers for packets that they never send again. Such a number is passed
+    /// once something proves that no data will come under it; without a proof the connection ends with
+    /// [`CloseReason::MissingPacket`](crate::CloseReason::MissingPacket) after 150 s. If this is set, a suspicion is enough after 3 s:
+    /// nearly always right, and if it is wrong, bytes are missing in the stream until the late packet ends the connection.
+    /// The default is `false`: never a wrong byte.
+    pub streams_are_authenticated: bool,
     /// Number of the first numbered packet in both directions. Anything but 0 is for tests:
     /// both sides must agree.
     pub first_number: u64,
@@ -107,6 +114,7 @@ impl Default for ConnectionConfig {
             mtu_search: true,
             initial_stream_window: 1 << 20,
             max_in_flight: 16 << 20,
+            streams_are_authenticated: false,
             first_number: 0,
             first_position: 0,
         }

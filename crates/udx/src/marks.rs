@@ -273,8 +273,12 @@ gapless_seq::marks! {
     OrderBeyond,
     /// UDX2 H6: a control packet may have used up the number that is awaited.
     NumberPerhapsBurnt,
+    /// UDX2 H6: an ACK proves that it did.
+    NumberProvenBurnt,
     /// UDX2 H6: such a number is passed.
     NumberBurnt,
+    /// UDX2 H6: ... on suspicion, where a wrong byte would be noticed.
+    NumberGuessed,
     /// UDX2 H6: a number that was passed comes after all.
     BurntNumberCame,
     /// UDX2 H17: a number never came.

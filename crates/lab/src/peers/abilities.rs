@@ -18,9 +18,9 @@ pub struct Abilities {
     pub repeats_resets: bool,
     /// After losses it may send no more than a fragment every 30 s, for the rest of the connection.
     pub declines: bool,
-    /// It takes numbers for packets that it never sends again. Where nothing shows that, our side says after a while that a packet is
+    /// It takes numbers for packets that it never sends again. Where nothing proves that, our side says after a while that a packet is
     /// missing.
-    pub burns_numbers: bool,
+    pub burns: Burns,
     /// As a dialer it hears the acceptor's first packet of all, also when an acknowledgement overtakes it.
     pub hears_first_packet: bool,
     /// Late packets of a stream that is over open it again, for its application.
@@ -31,6 +31,17 @@ pub struct Abilities {
     pub notices_silence: bool,
     /// Seconds that its next attempt may be away after a bad time.
     pub patience: u64,
+}
+
+/// Which numbers no data will ever come under, and what our side can know of them (UDX2 H6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Burns {
+    /// Every number has data.
+    None,
+    /// Some are taken by packets that nothing else looks like: only one that is lost is not known of.
+    Evidently,
+    /// Some are taken by packets that look like others which repeat the number of data.
+    Ambiguously,
 }
 
 impl Kind {
@@ -70,10 +81,11 @@ impl Kind {
 fn dart(release: Release) -> Abilities {
     let is_v2 = Kind::Dart(release).version() == 2;
     // UDX2 H6: its window updates and resets (U2), its probes for the path's size (U5), before 2.0.0 whatever it sends (U1).
-    let burns_numbers = matches!(
-        release,
-        Release::Before200 | Release::V201 | Release::V202 | Release::V203Probing
-    );
+    let burns = match release {
+        Release::Before200 | Release::V201 | Release::V202 => Burns::Ambiguously,
+        Release::V203Probing => Burns::Evidently,
+        _ => Burns::None,
+    };
     Abilities {
         // UDX2 1: numbers per stream.
         streams_for_life: if release <= Release::V200 {
@@ -88,7 +100,7 @@ fn dart(release: Release) -> Abilities {
         repeats_resets: false,
         // UDX 5.3: each loss of what it sends slows a Dart of version 3 down; reordering is loss to it.
         declines: !is_v2,
-        burns_numbers,
+        burns,
         // UDX2 1, U3: a control packet under 0, which all bear, moves its expectation on to 1. An empty SYN for its own stream is
         // no loss, another stream's is.
         hears_first_packet: release > Release::V201,
@@ -98,7 +110,7 @@ fn dart(release: Release) -> Abilities {
         says_goodbye: false,
         notices_silence: !is_v2,
         // D14, and UDX2 8; and UDX2 H17: what was burnt unseen is told from what is late 150 s after the next packet came.
-        patience: if burns_numbers { 31 + 151 } else { 31 },
+        patience: if burns == Burns::None { 31 } else { 31 + 151 },
     }
 }
 
@@ -113,7 +125,7 @@ const GO: Abilities = Abilities {
     // UDX 8.4: once.
     repeats_resets: false,
     declines: false,
-    burns_numbers: false,
+    burns: Burns::None,
     hears_first_packet: true,
     revives_streams: false,
     says_goodbye: true,

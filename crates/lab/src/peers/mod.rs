@@ -12,7 +12,7 @@ mod values;
 mod window;
 pub mod wire;
 
-pub use abilities::Abilities;
+pub use abilities::{Abilities, Burns};
 pub use kind::{Kind, foreign};
 
 use gapless_udx::Instant;

@@ -78,10 +78,16 @@ impl End {
 
     /// Our engine, with the wire version that it dials.
     pub(crate) fn ours(seed: u8, version: VersionChoice) -> Self {
-        let connection = ConnectionConfig {
-            version,
-            ..ConnectionConfig::default()
-        };
+        Self::ours_with(
+            seed,
+            ConnectionConfig {
+                version,
+                ..ConnectionConfig::default()
+            },
+        )
+    }
+
+    pub(crate) fn ours_with(seed: u8, connection: ConnectionConfig) -> Self {
         let config = EndpointConfig {
             connection,
             accept_versions: vec![Version::V3, Version::V2],

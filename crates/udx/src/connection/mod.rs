@@ -188,7 +188,7 @@ impl Connection {
     /// UDX 18.2: one packet opens the connection and its first stream.
     pub(crate) fn dial(start: Start, config: Arc<ConnectionConfig>, limits: &Limits) -> Self {
         let path = Path::dialed(start.remote, Nonces::new(start.nonce_key));
-        let v2 = v2::V2::for_dialer(config.version, config.first_number);
+        let v2 = v2::V2::for_dialer(&config);
         let version = match config.version {
             VersionChoice::Only(version) => version,
             // UDX 13: a version 3 SYN is answered in either version.
@@ -217,7 +217,7 @@ impl Connection {
         let path = Path::accepted(start.remote, Nonces::new(start.nonce_key), start.now);
         let v2 = match version {
             Version::V3 => None,
-            Version::V2 => Some(v2::V2::new(config.first_number, false)),
+            Version::V2 => Some(v2::V2::new(&config, false)),
         };
         let mut connection =
             Connection::new(start, Side::Acceptor, path, config, limits, version, v2);

@@ -87,7 +87,7 @@ impl Connection {
         mark!(RecordedIgnored, recorded);
         outcome.refused |= recorded;
         if self.v2.is_some() && !recorded {
-            self.on_numbered(packet, number, &mut outcome);
+            self.on_numbered(packet, number, proven, &mut outcome);
             self.answer_syn();
             if self.closed.is_some() {
                 return;
@@ -335,6 +335,9 @@ impl Connection {
         let largest = ack.largest.expand(self.recovery.next_number());
         let delay = core::time::Duration::from_millis(u64::from(ack.delay_ms));
         self.on_acked_ranges(largest, delay, ack.ranges(largest));
+        if self.v2.is_some() && largest < self.recovery.next_number() {
+            self.note_last(header, largest);
+        }
     }
 
     pub(super) fn on_acked_ranges(

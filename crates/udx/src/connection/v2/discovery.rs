@@ -12,17 +12,17 @@ use gapless_seq::mark;
 
 use super::super::{Carried, Connection, Side};
 use super::V2;
-use crate::config::VersionChoice;
+use crate::config::{ConnectionConfig, VersionChoice};
 use crate::event::Event;
 use crate::peer::{Peer, Rules};
 use crate::wire::{Header, Version, VersionNegotiation};
 
 impl V2 {
     /// What a dialer needs that chose so.
-    pub(in super::super) fn for_dialer(choice: VersionChoice, first_number: u64) -> Option<V2> {
-        match choice {
-            VersionChoice::Discover => Some(V2::new(first_number, true)),
-            VersionChoice::Only(Version::V2) => Some(V2::new(first_number, false)),
+    pub(in super::super) fn for_dialer(config: &ConnectionConfig) -> Option<V2> {
+        match config.version {
+            VersionChoice::Discover => Some(V2::new(config, true)),
+            VersionChoice::Only(Version::V2) => Some(V2::new(config, false)),
             VersionChoice::Only(Version::V3) => None,
         }
     }

@@ -5,6 +5,7 @@
 //! | Room | What |
 //! |---|---|
 //! | [`sequencer`] | the order in which numbered packets take effect |
+//! | [`burnt`] | numbers that no data will come under |
 //! | `receive` | what they then do to the streams |
 //! | `acks` | ACK frames as Go and Dart can read them |
 //! | `send` | what may be sent next |
@@ -16,6 +17,7 @@
 //! [`Rules`](crate::peer::Rules).
 
 mod acks;
+pub(crate) mod burnt;
 mod discovery;
 mod generation;
 mod receive;
@@ -28,6 +30,7 @@ mod tests;
 use gapless_recovery::Instant;
 use gapless_seq::RangeSet;
 
+use crate::config::ConnectionConfig;
 use generation::Generation;
 use sequencer::Sequencer;
 
@@ -49,11 +52,11 @@ pub(crate) struct V2 {
 }
 
 impl V2 {
-    pub(super) fn new(first_number: u64, undecided: bool) -> Self {
+    pub(super) fn new(config: &ConnectionConfig, undecided: bool) -> Self {
         V2 {
             undecided,
             repeat_opening: false,
-            order: Sequencer::new(first_number),
+            order: Sequencer::new(config.first_number, config.streams_are_authenticated),
             recent: RangeSet::new(),
             sender: None,
             go: Generation::default(),

@@ -6,8 +6,10 @@ use super::super::acks::Urgency;
 use super::super::recv::Outcome;
 use super::super::streams::Found;
 use super::super::{Connection, Side};
+use super::burnt::Bearer;
 use super::sequencer::{Place, Waited, Waiting};
 use crate::error::{CloseReason, PeerMisbehaved, code};
+use crate::peer::Peer;
 use crate::stream::INITIAL_LIMIT;
 use crate::wire::{Frame, Header, Ordered, Packet};
 
@@ -20,6 +22,7 @@ impl Connection {
         &mut self,
         packet: &Packet<'_>,
         number: u64,
+        proven: bool,
         outcome: &mut Outcome,
     ) {
         let Some(v2) = &mut self.v2 else {
@@ -30,10 +33,9 @@ impl Connection {
             _ => None,
         });
         let Some(first) = frames.clone().next() else {
-            let lone_ack = packet.frames().all(|frame| matches!(frame, Frame::Ack(_)));
-            // UDX2 H6; and 0 is what headers without a number say.
-            if !lone_ack && packet.header().number.raw() != 0 {
-                v2.order.note_control(number);
+            // UDX2 H6; and 0 is what headers without a number say. V6: from elsewhere it could be anybody's.
+            if proven && packet.header().number.raw() != 0 {
+                self.note_control(packet, number);
             }
             return;
         };
@@ -81,6 +83,29 @@ impl Connection {
                     Some(code::PROTOCOL_VIOLATION),
                     b"late packet",
                 );
+            }
+        }
+    }
+
+    /// UDX2 H6: a packet without data bears a number that may be nobody's.
+    fn note_control(&mut self, packet: &Packet<'_>, number: u64) {
+        let next = self.recovery.next_number();
+        let (Some(v2), Some(bearer)) = (&mut self.v2, bearer(packet)) else {
+            return;
+        };
+        if v2.order.note_control(number, bearer, next) {
+            self.have_waiting_effect();
+        }
+    }
+
+    /// UDX2 3: the number of Dart's ACK is that of the last packet with data that it sent by then; others say 0.
+    pub(in super::super) fn note_last(&mut self, header: &Header, acked: u64) {
+        if self.peer == Peer::Dart
+            && let Some(v2) = &mut self.v2
+        {
+            let last = header.number.expand(v2.order.expected());
+            if v2.order.note_last(last, acked) {
+                self.have_waiting_effect();
             }
         }
     }
@@ -278,4 +303,27 @@ impl Connection {
             self.streams.queue(id);
         }
     }
+}
+
+/// What bears the number of a packet without data. A lone ACK says nothing of its number.
+fn bearer(packet: &Packet<'_>) -> Option<Bearer> {
+    let all = |is: fn(&Frame<'_>) -> bool| packet.frames().all(|frame| is(&frame));
+    if all(|frame| matches!(frame, Frame::Ack(_))) {
+        return None;
+    }
+    let size_probe =
+        |frame: &Frame<'_>| matches!(frame, Frame::MtuProbe { .. } | Frame::Padding { .. });
+    let stream_control = |frame: &Frame<'_>| {
+        matches!(
+            frame,
+            Frame::WindowUpdate { .. } | Frame::ResetStream { .. }
+        )
+    };
+    Some(if all(size_probe) {
+        Bearer::SizeProbe
+    } else if all(stream_control) {
+        Bearer::StreamControl
+    } else {
+        Bearer::Other
+    })
 }

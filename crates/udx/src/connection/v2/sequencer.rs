@@ -12,10 +12,11 @@ use core::time::Duration;
 use gapless_recovery::Instant;
 use gapless_seq::{RangeSet, mark, sabotage};
 
+use super::burnt::{Bearer, Burnt};
 use crate::wire::{Header, Ordered};
 
-/// UDX2 H6: how long a number that only control packets carried holds up the others. A real packet would have been
-/// sent again four times by then.
+/// UDX2 H6: how long a number that only control packets carried holds up the others, where a guess may be wrong. A real packet
+/// would have been sent again four times by then.
 const BURNT_AFTER: Duration = Duration::from_secs(3);
 
 /// UDX2 H6: how many packets must wait behind such a number.
@@ -51,9 +52,11 @@ pub(crate) struct Sequencer {
     /// Bytes held for them.
     bytes: usize,
     /// Numbers not below `expected` that only control packets carried (UDX2 H6).
-    burnt: RangeSet<16>,
+    burnt: Burnt,
     /// Numbers that were given up as burnt.
     skipped: RangeSet<16>,
+    /// A wrong byte would be noticed above, so that a suspicion is enough after [`BURNT_AFTER`].
+    may_guess: bool,
 }
 
 /// The STREAM frames of a packet that waits.
@@ -93,15 +96,16 @@ pub(crate) enum Waited {
 }
 
 impl Sequencer {
-    pub(crate) fn new(first_number: u64) -> Self {
+    pub(crate) fn new(first_number: u64, may_guess: bool) -> Self {
         Sequencer {
             expected: first_number,
             first: (first_number, None),
             filled: Instant::ZERO,
             waiting: BTreeMap::new(),
             bytes: 0,
-            burnt: RangeSet::new(),
+            burnt: Burnt::default(),
             skipped: RangeSet::new(),
+            may_guess,
         }
     }
 
@@ -156,9 +160,22 @@ impl Sequencer {
     /// The packet whose turn it was has taken effect.
     pub(crate) fn advance(&mut self) {
         self.expected = self.expected.saturating_add(1);
-        if !self.burnt.is_empty() {
-            self.burnt.remove_below(self.expected);
+        self.pass_burnt();
+        self.burnt.forget_below(self.expected);
+    }
+
+    /// Passes the numbers that are next and that no data will come under. There is nothing to wait for.
+    fn pass_burnt(&mut self) {
+        while self.burnt.is_proven(self.expected) {
+            self.pass();
         }
+    }
+
+    fn pass(&mut self) {
+        mark!(NumberBurnt);
+        let next = self.expected.saturating_add(1);
+        self.skipped.insert_evicting_lowest(self.expected..next);
+        self.expected = next;
     }
 
     /// Keeps a packet until its turn comes, if `room` bytes have room for it (UDX2 H21: what is not kept is not
@@ -227,22 +244,33 @@ impl Sequencer {
 
     fn put(&mut self, number: u64, waiting: Waiting) {
         self.bytes = self.bytes.saturating_add(waiting.size());
-        let _ = self.burnt.remove(number..number.saturating_add(1));
+        self.burnt.clear(number);
         self.waiting.insert(number, waiting);
     }
 
     /// A control packet other than a lone ACK carried this number: it may be one that no other packet has (UDX2 H6; Dart's
-    /// ping takes one, and before 2.0.3 its window updates and resets did). UDX2 H5: it proves nothing else.
-    pub(crate) fn note_control(&mut self, number: u64) {
-        if self.place(number) == Place::Next || self.place(number) == Place::Ahead {
-            mark!(NumberPerhapsBurnt);
-            let range = number..number.saturating_add(1);
-            if self.burnt.insert(range.clone()).is_err() {
-                // The lowest matter first.
-                self.burnt.pop_last();
-                let _ = self.burnt.insert(range);
-            }
+    /// ping takes one, and before 2.0.3 its window updates and resets did). UDX2 H5: it proves nothing else. `next` is our own next
+    /// number. True if that of the packet whose turn it is was one.
+    pub(crate) fn note_control(&mut self, number: u64, bearer: Bearer, next: u64) -> bool {
+        if self.place(number) != Place::Next && self.place(number) != Place::Ahead {
+            return false;
         }
+        mark!(NumberPerhapsBurnt);
+        self.burnt.note(number, bearer, next);
+        self.pass_proven()
+    }
+
+    /// A lone ACK bears the number of the last packet with data, and was sent once our number `acked` had arrived. True if it proves that
+    /// the number whose turn it is has no packet with data.
+    pub(crate) fn note_last(&mut self, last: u64, acked: u64) -> bool {
+        self.burnt.note_last(last, acked) && self.pass_proven()
+    }
+
+    fn pass_proven(&mut self) -> bool {
+        let before = self.expected;
+        self.pass_burnt();
+        self.burnt.forget_below(self.expected);
+        self.expected > before
     }
 
     /// When [`on_timeout`](Self::on_timeout) has something to do.
@@ -251,7 +279,7 @@ impl Sequencer {
         if *number == self.expected {
             return None;
         }
-        Some(if self.is_burnt() {
+        Some(if self.may_guess() {
             first.arrived.max(self.filled).saturating_add(BURNT_AFTER)
         } else {
             first.arrived.saturating_add(LOST_AFTER)
@@ -263,7 +291,7 @@ impl Sequencer {
         if self.deadline().is_none_or(|at| at > now) {
             return Waited::Nothing;
         }
-        if !self.is_burnt() {
+        if !self.may_guess() {
             return Waited::InVain;
         }
         let behind = self
@@ -271,18 +299,17 @@ impl Sequencer {
             .first_key_value()
             .map_or(0, |(number, _)| *number);
         // All of the hole is as old as its first number.
-        while self.expected < behind && self.burnt.contains(self.expected) {
-            mark!(NumberBurnt);
-            let number = self.expected;
-            self.skipped
-                .insert_evicting_lowest(number..number.saturating_add(1));
-            self.advance();
+        while self.expected < behind && self.burnt.is_suspected(self.expected) {
+            mark!(NumberGuessed);
+            self.pass();
         }
+        self.pass_proven();
         Waited::Skipped
     }
 
-    fn is_burnt(&self) -> bool {
-        self.waiting.len() >= BURNT_BEHIND && self.burnt.contains(self.expected)
+    fn may_guess(&self) -> bool {
+        let holds_up = self.waiting.len() >= BURNT_BEHIND;
+        self.may_guess && holds_up && self.burnt.is_suspected(self.expected)
     }
 
     /// Bytes held for packets that wait.
@@ -379,6 +406,11 @@ mod tests {
         )
     }
 
+    /// A ping bore the number.
+    fn suspect(order: &mut Sequencer, number: u64) {
+        assert!(!order.note_control(number, Bearer::Other, 0));
+    }
+
     fn drain(order: &mut Sequencer) -> Vec<u8> {
         let mut data = Vec::new();
         while let Some(next) = order.take_next() {
@@ -395,7 +427,7 @@ mod tests {
     #[test]
     fn packets_take_their_turn_by_number_from_the_first_on() {
         for first in FIRSTS {
-            let mut order = Sequencer::new(first);
+            let mut order = Sequencer::new(first, false);
             assert_eq!(
                 order.place(first + 1),
                 Place::Ahead,
@@ -417,7 +449,7 @@ mod tests {
 
     #[test]
     fn all_frames_of_a_packet_wait_with_it() {
-        let mut order = Sequencer::new(0);
+        let mut order = Sequencer::new(0, false);
         let frames = [
             Ordered {
                 fin: false,
@@ -452,7 +484,7 @@ mod tests {
     // UDX2 H21
     #[test]
     fn what_waits_is_bounded_in_bytes_however_small_the_pieces() {
-        let mut order = Sequencer::new(0);
+        let mut order = Sequencer::new(0, false);
         let room = 10_000;
         let kept = (1..60_000)
             .filter(|number| order.keep(at(0), *number, &header(), [frame(b"x")].into_iter(), room))
@@ -463,9 +495,9 @@ mod tests {
 
     // UDX2 H6, U4
     #[test]
-    fn a_number_that_only_a_ping_had_is_skipped_after_three_seconds() {
-        let mut order = Sequencer::new(5);
-        order.note_control(5);
+    fn a_number_that_only_a_ping_had_may_be_skipped_after_three_seconds() {
+        let mut order = Sequencer::new(5, true);
+        suspect(&mut order, 5);
         assert_eq!(order.deadline(), None, "nothing waits");
         assert!(keep(&mut order, 1000, 6, b"a"));
         assert_eq!(order.deadline(), Some(at(151_000)), "one is not enough");
@@ -480,10 +512,10 @@ mod tests {
     // UDX2 H6: Dart 2.0.1 burns a number with each window update.
     #[test]
     fn a_run_of_burnt_numbers_is_skipped_at_once_and_a_lost_one_behind_it_is_not() {
-        let mut order = Sequencer::new(0);
+        let mut order = Sequencer::new(0, true);
         [0, 1, 2, 4]
             .into_iter()
-            .for_each(|number| order.note_control(number));
+            .for_each(|number| suspect(&mut order, number));
         assert!(keep(&mut order, 0, 5, b"a") && keep(&mut order, 0, 6, b"b"));
         assert_eq!(order.on_timeout(at(3000)), Waited::Skipped);
         assert_eq!(order.expected(), 3, "3 was on no control packet");
@@ -498,8 +530,8 @@ mod tests {
     // UDX2 H5, H6: a number on a probe may be lost data, and 3 s count from when it is the first that is missing.
     #[test]
     fn a_suspected_number_has_its_time_from_when_the_hole_before_it_is_filled() {
-        let mut order = Sequencer::new(0);
-        order.note_control(1);
+        let mut order = Sequencer::new(0, true);
+        suspect(&mut order, 1);
         assert!(keep(&mut order, 0, 2, b"a") && keep(&mut order, 0, 3, b"b"));
         assert_eq!(order.deadline(), Some(at(150_000)), "0 is lost, not burnt");
         // 0 is sent again after 10 s, and 1 may follow at once.
@@ -515,8 +547,8 @@ mod tests {
     // UDX2 H5: the probe of a data packet has its number.
     #[test]
     fn data_that_come_under_a_suspected_number_clear_it() {
-        let mut order = Sequencer::new(0);
-        order.note_control(1);
+        let mut order = Sequencer::new(0, false);
+        suspect(&mut order, 1);
         assert!(keep(&mut order, 0, 1, b"a"));
         assert!(keep(&mut order, 0, 2, b"b"));
         assert_eq!(order.deadline(), Some(at(150_000)), "0 is lost, not burnt");
@@ -524,23 +556,47 @@ mod tests {
         assert_eq!(drain(&mut order), b"ab");
     }
 
-    // UDX2 H17
+    // UDX2 H5, H6: the tenth repetition of data may come after two minutes.
     #[test]
-    fn a_hole_that_is_never_filled_ends_in_an_error() {
-        let mut order = Sequencer::new(0);
-        assert!(keep(&mut order, 1000, 1, b"a"));
-        assert_eq!(order.on_timeout(at(150_999)), Waited::Nothing);
-        assert_eq!(order.on_timeout(at(151_000)), Waited::InVain);
+    fn a_suspicion_passes_nothing_where_a_wrong_byte_could_pass_unnoticed() {
+        let mut order = Sequencer::new(0, false);
+        suspect(&mut order, 0);
+        assert!(keep(&mut order, 0, 1, b"b") && keep(&mut order, 0, 2, b"c"));
+        assert_eq!(order.on_timeout(at(149_999)), Waited::Nothing);
+        assert_eq!(order.place(0), Place::Next);
+        assert_eq!(order.on_timeout(at(150_000)), Waited::InVain);
     }
 
     #[test]
-    fn suspicions_are_bounded() {
-        let mut order = Sequencer::new(0);
-        (1..10_000)
-            .rev()
-            .step_by(2)
-            .for_each(|number| order.note_control(number));
-        assert!(order.burnt.contains(1), "the lowest matter first");
-        assert_eq!(order.burnt.len(), 16);
+    fn what_is_proven_is_passed_at_once_and_needs_nothing_behind_it() {
+        let mut order = Sequencer::new(0, false);
+        assert!(order.note_control(0, Bearer::SizeProbe, 0));
+        assert_eq!((order.expected(), order.place(0)), (1, Place::GivenUp));
+        // 2 and 3 have their turn when 1 had it.
+        assert!(!order.note_control(3, Bearer::SizeProbe, 0));
+        assert!(!order.note_control(2, Bearer::SizeProbe, 0));
+        assert!(keep(&mut order, 0, 4, b"d"));
+        assert_eq!(order.place(1), Place::Next);
+        order.advance();
+        assert_eq!(drain(&mut order), b"d");
+        assert_eq!(order.deadline(), None);
+    }
+
+    #[test]
+    fn data_win_over_a_proof() {
+        let mut order = Sequencer::new(0, false);
+        assert!(!order.note_control(1, Bearer::SizeProbe, 0));
+        assert!(keep(&mut order, 0, 1, b"b"));
+        order.advance();
+        assert_eq!(drain(&mut order), b"b");
+    }
+
+    // UDX2 H17
+    #[test]
+    fn a_hole_that_is_never_filled_ends_in_an_error() {
+        let mut order = Sequencer::new(0, false);
+        assert!(keep(&mut order, 1000, 1, b"a"));
+        assert_eq!(order.on_timeout(at(150_999)), Waited::Nothing);
+        assert_eq!(order.on_timeout(at(151_000)), Waited::InVain);
     }
 }

@@ -1,5 +1,5 @@
-//! The order of version 2 in every order of arrival: packets lost, late and twice, numbers that only a ping had, streams without room,
-//! and the end of patience.
+//! The order of version 2 in every order of arrival: packets lost, late and twice, numbers that only a ping or a probe of the path's size
+//! had, streams without room, and the end of patience. Once where a number is passed on proof alone, and once where it may be guessed.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -11,6 +11,7 @@ use gapless_recovery::Instant;
 use gapless_seq::Wire32;
 use gapless_worlds::{Found, World, expect, search};
 
+use super::super::burnt::Bearer;
 use super::super::sequencer::{Place, Sequencer, Waited, Waiting};
 use crate::wire::{ConnectionId, Header, Ordered};
 
@@ -26,7 +27,7 @@ const ROOM: usize = 2;
 /// What packets that wait may hold: three of them, each of one byte.
 const WAITING: usize = 3 * 196;
 
-/// UDX2 H6, H17: as long as a number that only a ping had holds the others up, and as any other does.
+/// UDX2 H6, H17: as long as a number that only a ping had holds the others up where it may be guessed, and as any other does.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(150)];
 
 /// A sequencer below a stream of one byte for each packet.
@@ -44,6 +45,7 @@ struct OrderWorld {
     given: Vec<u8>,
     unread: usize,
     skipped: BTreeSet<u8>,
+    may_guess: bool,
     now: Instant,
     patience: u8,
     ended: bool,
@@ -52,16 +54,18 @@ struct OrderWorld {
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Data(u8),
-    /// A control packet with this number.
+    /// A ping or a window update with this number: its own, or that of data.
     Control(u8),
+    /// Something with this number that has one of its own.
+    Proof(u8),
     Read,
     Wait(usize),
 }
 
 impl OrderWorld {
-    fn new(first: u64, burnt: &[bool]) -> Self {
+    fn new(first: u64, burnt: &[bool], may_guess: bool) -> Self {
         Self {
-            order: Sequencer::new(first),
+            order: Sequencer::new(first, may_guess),
             first,
             burnt: burnt.to_vec(),
             came: vec![0; burnt.len()],
@@ -70,6 +74,7 @@ impl OrderWorld {
             given: Vec::new(),
             unread: 0,
             skipped: BTreeSet::new(),
+            may_guess,
             now: Instant::ZERO,
             patience: 2,
             ended: false,
@@ -100,8 +105,8 @@ impl OrderWorld {
                 if self.unread < ROOM {
                     self.give(place);
                     self.stored[index] = true;
-                    self.order.advance();
-                    self.take_waiting();
+                    self.advance()?;
+                    self.take_waiting()?;
                 }
             }
             Place::Ahead => {
@@ -128,22 +133,45 @@ impl OrderWorld {
         self.unread += 1;
     }
 
-    fn take_waiting(&mut self) {
+    /// The packet whose turn it was has had it, and proven numbers behind it are passed.
+    fn advance(&mut self) -> Result<(), String> {
+        let before = self.order.expected();
+        self.order.advance();
+        self.passed(before + 1)
+    }
+
+    /// From that number on, the order has just passed by what it expected.
+    fn passed(&mut self, from: u64) -> Result<(), String> {
+        for number in from..self.order.expected() {
+            let place = (number - self.first) as u8;
+            let index = usize::from(place);
+            expect(self.noted[index], true, "no control packet had it")?;
+            expect(self.stored[index], false, "it was stored")?;
+            // The heart of it: where nothing was guessed, nobody's data are passed by.
+            let right = self.may_guess || self.burnt[index];
+            expect(right, true, "passed, and its data may come")?;
+            self.skipped.insert(place);
+        }
+        Ok(())
+    }
+
+    fn take_waiting(&mut self) -> Result<(), String> {
         while let Some(next) = self.order.take_next() {
             let place = next.frames().next().map(|frame| frame.data[0]);
             match place {
                 Some(place) if self.unread < ROOM => {
                     self.give(place);
-                    self.order.advance();
+                    self.advance()?;
                 }
                 _ => {
                     let left = next.frames().as_bytes();
                     let rest = Waiting::rest(&next.header, next.arrived(), left);
                     self.order.put_back(rest);
-                    return;
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 
     fn wait(&mut self, patience: Duration) -> Result<(), String> {
@@ -153,17 +181,9 @@ impl OrderWorld {
             match self.order.on_timeout(self.now) {
                 Waited::Nothing => return Ok(()),
                 Waited::Skipped => {
-                    for number in before..self.order.expected() {
-                        let place = (number - self.first) as u8;
-                        expect(
-                            self.noted[usize::from(place)],
-                            true,
-                            "no control packet had it",
-                        )?;
-                        expect(self.stored[usize::from(place)], false, "it was stored")?;
-                        self.skipped.insert(place);
-                    }
-                    self.take_waiting();
+                    expect(self.may_guess, true, "a guess")?;
+                    self.passed(before)?;
+                    self.take_waiting()?;
                 }
                 Waited::InVain => {
                     let seconds = self.now.saturating_duration_since(Instant::ZERO);
@@ -217,6 +237,9 @@ impl World for OrderWorld {
             if !self.noted[index] {
                 actions.push(Action::Control(place));
             }
+            if *burnt && !self.noted[index] {
+                actions.push(Action::Proof(place));
+            }
         }
         if self.unread > 0 {
             actions.push(Action::Read);
@@ -232,12 +255,22 @@ impl World for OrderWorld {
             Action::Data(place) => self.data(place)?,
             Action::Control(place) => {
                 let number = self.number(place)?;
-                self.order.note_control(number);
                 self.noted[usize::from(place)] = true;
+                let passed = self.order.note_control(number, Bearer::Other, 0);
+                expect(passed, false, "a suspicion passes nothing")?;
+            }
+            Action::Proof(place) => {
+                let number = self.number(place)?;
+                let before = self.order.expected();
+                self.noted[usize::from(place)] = true;
+                let passed = self.order.note_control(number, Bearer::SizeProbe, 0);
+                expect(passed, number == before, "passed at once")?;
+                self.passed(before)?;
+                self.take_waiting()?;
             }
             Action::Read => {
                 self.unread = 0;
-                self.take_waiting();
+                self.take_waiting()?;
             }
             Action::Wait(which) => {
                 self.patience -= 1;
@@ -255,7 +288,7 @@ impl World for OrderWorld {
                 break;
             }
             world.unread = 0;
-            world.take_waiting();
+            world.take_waiting()?;
             for place in 0..world.burnt.len() as u8 {
                 if !world.burnt[usize::from(place)] && !world.stored[usize::from(place)] {
                     world.data(place)?;
@@ -268,7 +301,7 @@ impl World for OrderWorld {
             let before = world.order.expected();
             world.wait(PATIENCE[0])?;
             world.unread = 0;
-            world.take_waiting();
+            world.take_waiting()?;
             if world.order.expected() == before && !world.ended {
                 world.wait(PATIENCE[1])?;
             }
@@ -307,9 +340,9 @@ fn header() -> Header {
 /// Every set of burnt numbers.
 fn explore(starts: &[u64], packets: usize) -> Found {
     let worlds = starts.iter().flat_map(|first| {
-        (0..1_u32 << packets).map(move |set| {
+        (0..1_u32 << packets).flat_map(move |set| {
             let burnt: Vec<bool> = (0..packets).map(|place| set & (1 << place) != 0).collect();
-            OrderWorld::new(*first, &burnt)
+            [false, true].map(|may_guess| OrderWorld::new(*first, &burnt, may_guess))
         })
     });
     search("order of packets, version 2", packets, worlds)
