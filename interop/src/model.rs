@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 /// for the application (UDX 7.3).
 const BATCH: usize = 4;
 
+/// What tokio's timers count in.
+const TIMER: Duration = Duration::from_millis(1);
+
 /// No datagram of any peer is larger; of UDP's own 65,507 none would be read.
 const LARGEST: usize = 64 << 10;
 
@@ -99,14 +102,15 @@ impl Socket {
         Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).saturating_add(1))
     }
 
-    /// Tries again after each change until there is a result.
+    /// Tries again after each change until there is a result. An attempt without one has changed nothing, and must not call `drive`, which
+    /// would call everybody who waits again: two tasks that wake each other all the time are a program that has no time left on a busy machine.
     async fn when<R>(&self, mut attempt: impl FnMut(&mut dyn Foreign, Instant) -> Option<R>) -> R {
         loop {
             let changed = self.0.changed.notified();
             let result = attempt(self.0.model.borrow_mut().as_mut(), self.now());
-            // Reading makes room in a window, writing makes packets: both may have something to send.
-            self.0.acted.notify_one();
             if let Some(result) = result {
+                // Reading makes room in a window, writing makes packets: both may have something to send.
+                self.0.acted.notify_one();
                 return result;
             }
             changed.await;
@@ -134,6 +138,8 @@ impl Socket {
 
 async fn sleep(pause: Option<Duration>) {
     match pause {
+        // A pacer waits for fractions of that between two packets, and would be slowed down to one packet each.
+        Some(pause) if pause < TIMER => tokio::task::yield_now().await,
         Some(pause) => tokio::time::sleep(pause).await,
         None => std::future::pending().await,
     }
