@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use common::{
     BehaviourEvent, Link, PATIENCE, Pair, Running, closed, established, listen, swarm, wait,
 };
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join};
 use libp2p::{
     PeerId, StreamProtocol, identify,
     identity::Keypair,
@@ -195,49 +194,7 @@ async fn a_disconnect_is_seen_at_once_by_the_other_side() {
 async fn two_hundred_streams_on_one_connection() {
     for link in [Link::Clean, Link::Distant] {
         let mut pair = Pair::connect(link).await;
-        let mut incoming = pair.listener.control.accept(PROTOCOL).unwrap();
-        tokio::spawn(async move {
-            while let Some((_, stream)) = incoming.next().await {
-                tokio::spawn(async move {
-                    let (read, mut write) = stream.split();
-                    // libp2p-stream drops a stream that comes while the last one was not taken yet: so the opener waits for this.
-                    write.write_all(b"!").await.unwrap();
-                    futures::io::copy(read, &mut write).await.unwrap();
-                    write.close().await.unwrap();
-                });
-            }
-        });
-        let mut streams = Vec::new();
-        for _ in 0..200 {
-            let peer = pair.listener.peer;
-            let mut stream = timeout(PATIENCE, pair.dialer.control.open_stream(peer, PROTOCOL))
-                .await
-                .unwrap()
-                .unwrap();
-            timeout(PATIENCE, stream.read_exact(&mut [0; 1]))
-                .await
-                .unwrap()
-                .unwrap();
-            streams.push(stream);
-        }
-        let echoes = streams
-            .into_iter()
-            .enumerate()
-            .map(|(number, stream)| async move {
-                let sent = vec![number as u8; 20_000 + number];
-                let (mut read, mut write) = stream.split();
-                let send = async {
-                    write.write_all(&sent).await.unwrap();
-                    write.close().await.unwrap();
-                };
-                let mut received = Vec::new();
-                let (_, got) = join(send, read.read_to_end(&mut received)).await;
-                got.unwrap();
-                assert!(received == sent, "{number}");
-            });
-        timeout(PATIENCE, futures::future::join_all(echoes))
-            .await
-            .expect("all echoes");
+        pair.echo(PROTOCOL, 200, 20_000).await;
         assert_eq!(pair.dialer.handle.connections().len(), 1);
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Link, PATIENCE, Pair, Running, established, listen, swarm, wait};
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join};
+use futures::StreamExt as _;
 use libp2p::{StreamProtocol, swarm::SwarmEvent};
 use libp2p_udx::{
     Config, UdxAddr,
@@ -38,56 +38,6 @@ fn versions(pair: &Pair) -> Vec<Option<Version>> {
         .collect()
 }
 
-/// Some streams at once, each answered in full.
-async fn echo(pair: &mut Pair, streams: usize, bytes: usize) {
-    let mut incoming = pair.listener.control.accept(PROTOCOL).unwrap();
-    let serving = tokio::spawn(async move {
-        while let Some((_, stream)) = incoming.next().await {
-            tokio::spawn(async move {
-                let (read, mut write) = stream.split();
-                // libp2p-stream drops a stream that comes while the last one was not taken yet: so the opener waits for this.
-                write.write_all(b"!").await.unwrap();
-                futures::io::copy(read, &mut write).await.unwrap();
-                write.close().await.unwrap();
-            });
-        }
-    });
-    let mut opened = Vec::new();
-    for _ in 0..streams {
-        let mut stream = pair
-            .dialer
-            .control
-            .open_stream(pair.listener.peer, PROTOCOL)
-            .await
-            .unwrap();
-        stream.read_exact(&mut [0; 1]).await.unwrap();
-        opened.push(stream);
-    }
-    let echoes = opened
-        .into_iter()
-        .enumerate()
-        .map(|(number, stream)| async move {
-            let sent: Vec<u8> = (0..bytes + number)
-                .map(|at| (at * 31 + at / 256 + number) as u8)
-                .collect();
-            let (mut read, mut write) = stream.split();
-            let send = async {
-                write.write_all(&sent).await.unwrap();
-                write.close().await.unwrap();
-            };
-            let mut received = Vec::new();
-            let (_, got) = join(send, read.read_to_end(&mut received)).await;
-            got.unwrap();
-            assert!(received == sent, "{number}");
-        });
-    timeout(PATIENCE, futures::future::join_all(echoes))
-        .await
-        .expect("all echoes");
-    // The protocol is free for the next call only when the task is gone.
-    serving.abort();
-    let _ = serving.await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_works_over_version_2() {
     for link in [Link::Clean, Link::Distant] {
@@ -95,8 +45,8 @@ async fn everything_works_over_version_2() {
         let mut pair =
             Pair::connect_with(dialer, accepting(link, &[Version::V2, Version::V3])).await;
         assert_eq!(versions(&pair), [Some(Version::V2); 2]);
-        echo(&mut pair, 20, 50_000).await;
-        echo(&mut pair, 1, 1_000_000).await;
+        pair.echo(PROTOCOL, 20, 50_000).await;
+        pair.echo(PROTOCOL, 1, 1_000_000).await;
     }
 }
 
@@ -110,7 +60,7 @@ async fn the_version_is_found_out_and_remembered_by_all_sockets() {
         assert_eq!(known.len(), 1);
         let at = pair.dialer.handle.connections()[0].remote;
         assert_eq!(known.get(at), Some(version));
-        echo(&mut pair, 2, 10_000).await;
+        pair.echo(PROTOCOL, 2, 10_000).await;
     }
 }
 

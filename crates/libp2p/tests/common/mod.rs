@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join};
 use libp2p::{
-    Multiaddr, PeerId, Swarm, identify,
+    Multiaddr, PeerId, StreamProtocol, Swarm, identify,
     identity::Keypair,
     ping,
     swarm::{ConnectionId, NetworkBehaviour, SwarmEvent},
@@ -223,5 +223,60 @@ impl Pair {
         dialer.wait(established).await;
         listener.wait(established).await;
         Self { dialer, listener }
+    }
+
+    /// Some streams at once, each answered in full. The protocol is free for another call afterwards.
+    pub async fn echo(&mut self, protocol: StreamProtocol, streams: usize, bytes: usize) {
+        let mut incoming = self.listener.control.accept(protocol.clone()).unwrap();
+        let serving = tokio::spawn(async move {
+            while let Some((_, stream)) = incoming.next().await {
+                tokio::spawn(async move {
+                    let (read, mut write) = stream.split();
+                    // libp2p-stream drops a stream that comes while the last one was not taken yet: so the opener waits for this.
+                    write.write_all(b"!").await.unwrap();
+                    futures::io::copy(read, &mut write).await.unwrap();
+                    write.close().await.unwrap();
+                });
+            }
+        });
+        let mut opened = Vec::new();
+        for _ in 0..streams {
+            let peer = self.listener.peer;
+            let mut stream = timeout(
+                PATIENCE,
+                self.dialer.control.open_stream(peer, protocol.clone()),
+            )
+            .await
+            .unwrap()
+            .unwrap();
+            timeout(PATIENCE, stream.read_exact(&mut [0; 1]))
+                .await
+                .unwrap()
+                .unwrap();
+            opened.push(stream);
+        }
+        let echoes = opened
+            .into_iter()
+            .enumerate()
+            .map(|(number, stream)| async move {
+                let sent: Vec<u8> = (0..bytes + number)
+                    .map(|at| (at * 31 + at / 256 + number) as u8)
+                    .collect();
+                let (mut read, mut write) = stream.split();
+                let send = async {
+                    write.write_all(&sent).await.unwrap();
+                    write.close().await.unwrap();
+                };
+                let mut received = Vec::new();
+                let (_, got) = join(send, read.read_to_end(&mut received)).await;
+                got.unwrap();
+                assert!(received == sent, "{number}");
+            });
+        timeout(PATIENCE, futures::future::join_all(echoes))
+            .await
+            .expect("all echoes");
+        // It is only when the task is gone.
+        serving.abort();
+        let _ = serving.await;
     }
 }

@@ -64,21 +64,92 @@ pub(crate) struct Accepted {
     numbers: BTreeSet<u64>,
 }
 
+/// The connections that an application accepted, and what it read of each stream, in the order of opening, and whether that ended.
+pub(crate) struct Application {
+    pub(crate) handles: Vec<ConnectionHandle>,
+    pub(crate) streams: Vec<(Vec<u8>, bool)>,
+    open: Vec<(ConnectionHandle, StreamId, usize)>,
+    echoes: bool,
+}
+
+impl Application {
+    pub(crate) fn new(echoes: bool) -> Self {
+        Self {
+            handles: Vec::new(),
+            streams: Vec::new(),
+            open: Vec::new(),
+            echoes,
+        }
+    }
+
+    /// Gives the endpoint what the dialer said, each datagram in its time. All that there is to read is read at once.
+    pub(crate) fn hears(&mut self, rig: &mut Rig, lines: &[Line]) {
+        let start = rig.now;
+        for line in said_by_dialer(lines) {
+            rig.wait((start + line.at).saturating_duration_since(rig.now));
+            rig.give(home(), &line.datagram);
+            self.accept_all(rig);
+            self.read_all(rig);
+            rig.drain();
+        }
+        rig.wait(Duration::from_millis(100));
+    }
+
+    pub(crate) fn peers(&self, rig: &Rig) -> Vec<Peer> {
+        let peer = |handle| rig.endpoint.connection(handle).unwrap().peer();
+        self.handles.iter().copied().map(peer).collect()
+    }
+
+    pub(crate) fn closed(&self, rig: &Rig) -> Vec<Option<CloseReason>> {
+        let reason = |handle| rig.endpoint.connection(handle).unwrap().close_reason();
+        let reasons = self.handles.iter().copied().map(reason);
+        reasons.map(Option::<&CloseReason>::cloned).collect()
+    }
+
+    fn accept_all(&mut self, rig: &mut Rig) {
+        self.handles
+            .extend(std::iter::from_fn(|| rig.endpoint.accept()));
+        for handle in &self.handles {
+            while let Some(id) = rig.endpoint.connection_mut(*handle).unwrap().accept() {
+                self.open.push((*handle, id, self.streams.len()));
+                self.streams.push((Vec::new(), false));
+            }
+        }
+    }
+
+    fn read_all(&mut self, rig: &mut Rig) {
+        for (handle, id, n) in &self.open {
+            let connection = rig.endpoint.connection_mut(*handle).unwrap();
+            loop {
+                match connection.read(*id, usize::MAX) {
+                    Ok(Some(mut bytes)) => {
+                        self.streams[*n].0.extend_from_slice(&bytes);
+                        if self.echoes {
+                            let _ = connection.write(*id, &mut bytes);
+                        }
+                    }
+                    Ok(None) => break self.streams[*n].1 = true,
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+}
+
+/// What came to the acceptor of a conversation.
+pub(crate) fn said_by_dialer(lines: &[Line]) -> impl Iterator<Item = &Line> {
+    lines
+        .iter()
+        .filter(|line| line.to_acceptor && !line.dropped)
+}
+
 /// Replays what the dialer said. The application reads everything at once.
 pub(crate) fn accept(name: &str) -> Accepted {
     let mut rig = Rig::new();
-    let start = rig.now;
-    let mut open: Vec<(ConnectionHandle, StreamId, usize)> = Vec::new();
-    let mut handles: Vec<ConnectionHandle> = Vec::new();
-    let mut streams: Vec<(Vec<u8>, bool)> = Vec::new();
+    let lines = recorded(name);
     let mut numbers = BTreeSet::new();
     let mut closed_ids: BTreeSet<ConnectionId> = BTreeSet::new();
-    for line in recorded(name) {
-        if !line.to_acceptor || line.dropped {
-            continue;
-        }
-        let due: Instant = start + line.at;
-        rig.wait(due.saturating_duration_since(rig.now));
+    for line in said_by_dialer(&lines) {
         if let Ok(packet) = version_3(&line.datagram) {
             let id = packet.header().destination;
             let numbered = |frame: &Frame<'_>| matches!(frame, Frame::Stream(s) if s.is_numbered());
@@ -92,42 +163,20 @@ pub(crate) fn accept(name: &str) -> Accepted {
                 closed_ids.insert(id);
             }
         }
-        rig.give(home(), &line.datagram);
-        handles.extend(std::iter::from_fn(|| rig.endpoint.accept()));
-        for handle in &handles {
-            while let Some(id) = rig.endpoint.connection_mut(*handle).unwrap().accept() {
-                open.push((*handle, id, streams.len()));
-                streams.push((Vec::new(), false));
-            }
-        }
-        for (handle, id, n) in &open {
-            let connection = rig.endpoint.connection_mut(*handle).unwrap();
-            loop {
-                match connection.read(*id, usize::MAX) {
-                    Ok(Some(bytes)) => streams[*n].0.extend_from_slice(&bytes),
-                    Ok(None) => break streams[*n].1 = true,
-                    Err(_) => break,
-                }
-            }
-        }
-        rig.drain();
     }
-    rig.wait(Duration::from_millis(100));
+    let mut application = Application::new(false);
+    application.hears(&mut rig, &lines);
     let raw = std::mem::take(&mut rig.raw);
     let seen = raw
         .into_iter()
         .filter(|(.., datagram)| version_3(datagram).is_ok())
         .map(|(at, to, datagram)| crate::rig::decode(at, to, datagram))
         .collect();
-    let peek = |handle: &ConnectionHandle| rig.endpoint.connection(*handle).unwrap();
     Accepted {
         seen,
-        peers: handles.iter().map(|handle| peek(handle).peer()).collect(),
-        closed: handles
-            .iter()
-            .map(|handle| peek(handle).close_reason().cloned())
-            .collect(),
-        streams,
+        peers: application.peers(&rig),
+        closed: application.closed(&rig),
+        streams: application.streams,
         numbers,
         rig,
     }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use gapless_udx::wire::{Datagram, Dialect, Frame, Packet, Version};
 use gapless_udx::{
-    CloseReason, ConnectionConfig, ConnectionHandle, EndpointConfig, Event, Peer, StreamId,
-    VersionChoice,
+    CloseReason, ConnectionConfig, EndpointConfig, Event, Peer, StreamId, VersionChoice,
 };
 
-use crate::replay::{Line, folder_of, recorded_in};
-use crate::rig::{Hand, Rig, Seen, acknowledged, home, pattern, version2};
+use crate::replay::{Application, Line, folder_of, recorded_in, said_by_dialer};
+use crate::rig::{Hand, Rig, Seen, acknowledged, pattern, version2};
 
 fn version_2(datagram: &[u8]) -> Option<Packet<'_>> {
     match Datagram::decode_as(datagram, Dialect::V2) {
@@ -43,16 +42,9 @@ struct Accepted {
 /// Replays what the dialer said. The application reads everything at once, and echoes it.
 fn accept(name: &str) -> Accepted {
     let mut rig = Rig::with(version2());
-    let start = rig.now;
-    let mut handles: Vec<ConnectionHandle> = Vec::new();
-    let mut open: Vec<(ConnectionHandle, StreamId, usize)> = Vec::new();
-    let mut streams: Vec<(Vec<u8>, bool)> = Vec::new();
-    let (mut numbers, mut came, mut asking, mut closed) = (BTreeSet::new(), 0, 0, false);
-    for line in recorded(name) {
-        if !line.to_acceptor || line.dropped {
-            continue;
-        }
-        rig.wait((start + line.at).saturating_duration_since(rig.now));
+    let lines = recorded(name);
+    let (mut numbers, mut asking, mut closed) = (BTreeSet::new(), 0, false);
+    for line in said_by_dialer(&lines) {
         if let Some(packet) = version_2(&line.datagram) {
             if packet.frames().any(|frame| frame.is_numbered_stream()) && !closed {
                 numbers.insert(packet.header().number.raw());
@@ -63,31 +55,10 @@ fn accept(name: &str) -> Accepted {
                 .frames()
                 .any(|f| matches!(f, Frame::ConnectionClose { .. }));
         }
-        came += 1;
-        rig.give(home(), &line.datagram);
-        handles.extend(std::iter::from_fn(|| rig.endpoint.accept()));
-        for handle in &handles {
-            while let Some(id) = rig.endpoint.connection_mut(*handle).unwrap().accept() {
-                open.push((*handle, id, streams.len()));
-                streams.push((Vec::new(), false));
-            }
-        }
-        for (handle, id, n) in &open {
-            let connection = rig.endpoint.connection_mut(*handle).unwrap();
-            loop {
-                match connection.read(*id, usize::MAX) {
-                    Ok(Some(mut bytes)) => {
-                        streams[*n].0.extend_from_slice(&bytes);
-                        let _ = connection.write(*id, &mut bytes);
-                    }
-                    Ok(None) => break streams[*n].1 = true,
-                    Err(_) => break,
-                }
-            }
-        }
-        rig.drain();
     }
-    rig.wait(Duration::from_millis(100));
+    let came = said_by_dialer(&lines).count();
+    let mut application = Application::new(true);
+    application.hears(&mut rig, &lines);
     let sent = rig.raw.len();
     let raw = std::mem::take(&mut rig.raw);
     let seen = raw
@@ -95,17 +66,13 @@ fn accept(name: &str) -> Accepted {
         .filter(|(.., datagram)| version_2(datagram).is_some())
         .map(|(at, to, datagram)| crate::rig::decode(at, to, datagram))
         .collect();
-    let peek = |handle: &ConnectionHandle| rig.endpoint.connection(*handle).unwrap();
     Accepted {
         sent,
         came,
         seen,
-        peers: handles.iter().map(|handle| peek(handle).peer()).collect(),
-        closed: handles
-            .iter()
-            .map(|handle| peek(handle).close_reason().cloned())
-            .collect(),
-        streams,
+        peers: application.peers(&rig),
+        closed: application.closed(&rig),
+        streams: application.streams,
         numbers,
         asking,
         rig,
