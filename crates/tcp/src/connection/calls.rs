@@ -53,6 +53,9 @@ impl Connection {
     pub fn read(&mut self, to: &mut [u8]) -> Result<usize, ReadError> {
         let read = self.inward.buffer.read(to);
         if read > 0 {
+            if self.state == State::Closed {
+                self.release_buffers();
+            }
             // C5, C6: a sender that stands before a closed window learns of it now.
             if self.state.takes_data()
                 && self

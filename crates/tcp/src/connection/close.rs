@@ -87,5 +87,6 @@ impl Connection {
         self.enter(now, State::Closed);
         self.ended.get_or_insert(reason);
         self.inward.owed_now = 0;
+        self.release_buffers();
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Timers {
     pub(super) keep_alive: Option<Instant>,
     /// Something sent is not acknowledged (RFC 9293 3.8.3, R2).
     pub(super) user: Option<Instant>,
+    /// Buffers are empty and hold memory.
+    pub(super) release: Option<Instant>,
     /// The peer's FIN does not come.
     pub(super) fin_wait: Option<Instant>,
     /// RFC 9293 3.4.2.
@@ -28,6 +30,7 @@ impl Timers {
             self.persist,
             self.keep_alive,
             self.user,
+            self.release,
             self.fin_wait,
             self.time_wait,
         ]

@@ -7,6 +7,7 @@ use crate::num::index;
 use crate::wire::{Flags, Header, MAX_SACK_BLOCKS, MIN_HEADER, Options, Verify};
 use core::net::IpAddr;
 use core::ops::Range;
+use core::time::Duration;
 use gapless_recovery::{Class, Instant, RecordId};
 use gapless_seq::Wire32;
 
@@ -85,6 +86,9 @@ impl Connection {
             self.abort(now);
             self.ended = Some(CloseReason::TimedOut);
         }
+        if is_due(&mut self.timers.release, now) {
+            self.release_buffers();
+        }
         if is_due(&mut self.timers.fin_wait, now) || is_due(&mut self.timers.time_wait, now) {
             self.end(now, CloseReason::Finished);
         }
@@ -118,9 +122,25 @@ impl Connection {
         }
     }
 
+    /// Who empties a buffer fills it again soon, or not for long: its memory is kept as long as recovery keeps that of its books.
+    fn arm_release(&mut self, now: Instant) {
+        let is_idle = self.out.buffer.is_idle() || self.inward.buffer.is_idle();
+        if !is_idle {
+            self.timers.release = None;
+        } else if self.timers.release.is_none() {
+            self.timers.release = Some(now.saturating_add(RELEASE_AFTER));
+        }
+    }
+
+    pub(super) fn release_buffers(&mut self) {
+        self.out.buffer.release();
+        self.inward.buffer.release();
+    }
+
     fn next_segment(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
         let Some(plan) = self.plan(now) else {
             self.arm_persist(now);
+            self.arm_release(now);
             return None;
         };
         match plan {
@@ -359,6 +379,9 @@ impl Connection {
         self.inward.buffer.readable()
     }
 }
+
+/// How long empty buffers keep their memory: zeroing and copying it anew with each window costs more than everything else.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
 
 /// Octets of all blocks that a segment can have.
 const MOST_SACK: usize = 4 + 8 * MAX_SACK_BLOCKS;

@@ -183,7 +183,16 @@ impl ReceiveBuffer {
     pub(crate) fn consume(&mut self, octets: usize) {
         let read = self.window.read().saturating_add(wide(octets));
         self.window.consume(read.min(self.end_of_order()));
-        if self.window.read() == self.highest() {
+    }
+
+    /// Whether memory is held for nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.window.read() == self.highest() && self.ring.capacity() > 0
+    }
+
+    /// Gives the memory back if nothing is in it.
+    pub(crate) fn release(&mut self) {
+        if self.is_idle() {
             self.ring.shrink(0, 0..0);
         }
     }

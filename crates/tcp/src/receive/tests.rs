@@ -48,6 +48,8 @@ fn in_order_goes_through() {
         assert_eq!(accepted, Ok(expected));
     }
     assert_eq!(read_all(&mut buffer), octets(1..301));
+    assert!(buffer.is_idle());
+    buffer.release();
     assert_eq!(buffer.memory(), 0);
 }
 

@@ -42,6 +42,15 @@ impl SendBuffer {
     /// What was acknowledged is not sent again: frees everything below `una`.
     pub(crate) fn acknowledge(&mut self, una: u64) {
         self.held.start = una.min(self.held.end).max(self.held.start);
+    }
+
+    /// Whether memory is held for nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.memory() > 0
+    }
+
+    /// Gives the memory back if nothing is in it.
+    pub(crate) fn release(&mut self) {
         if self.held.is_empty() {
             self.ring.shrink(0, 0..0);
         }
@@ -117,6 +126,8 @@ mod tests {
         buffer.acknowledge(5);
         assert_eq!(buffer.len(), 10);
         buffer.acknowledge(99);
+        assert!(buffer.is_idle());
+        buffer.release();
         assert_eq!((buffer.len(), buffer.memory()), (0, 0));
         assert_eq!(buffer.end(), 20);
     }

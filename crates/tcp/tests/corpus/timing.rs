@@ -398,3 +398,22 @@ fn w2_flushed_means_acknowledged() {
     script.send(ACK, 1, 5, 1000, b"");
     assert!(script.engine.is_flushed());
 }
+
+/// Buffers that are filled and emptied keep their memory, and an idle connection has none.
+#[test]
+fn empty_buffers_give_their_memory_back_after_a_second() {
+    let mut script = Script::established(plain(), 60_000);
+    for round in 0..3_u32 {
+        script.send(ACK, 1 + 3000 * round, 1 + 3000 * round, 60_000, &[1; 3000]);
+        script.write(&[2; 3000]);
+        script.fetch();
+        assert_eq!(script.read(5000).len(), 3000);
+        script.send(ACK, 3001 + 3000 * round, 3001 + 3000 * round, 60_000, b"");
+        script.fetch();
+        script.wait(ms(900));
+        assert!(script.engine.memory() >= 8192, "{}", script.engine.memory());
+    }
+    script.wait(ms(1100));
+    assert_eq!(script.engine.memory(), 0);
+    assert_eq!(script.engine.next_deadline(script.now), None);
+}

@@ -160,7 +160,7 @@ fn a8_every_scale_and_manner_brings_the_same_octets() {
     for scale in 0..=14 {
         let receive_buffer = buffer_of_scale(scale);
         for (manner, start, most) in [
-            (Manner::EveryOctet, 0, 200_000),
+            (Manner::EveryOctet, 0, 70_000),
             (Manner::EveryStep, u32::MAX - 70_000, 1_500_000),
             (Manner::OnceAtTheEnd, (1 << 31) - 65_536, 1_500_000),
         ] {
@@ -199,7 +199,7 @@ fn a8_small_buffers_and_any_scale_of_the_peer() {
 fn a8_four_threads_behind_a_lock_bring_the_same_octets() {
     for scale in 0..=14 {
         let receive_buffer = buffer_of_scale(scale);
-        let pack = pack_for(receive_buffer, 200_000);
+        let pack = pack_for(receive_buffer, 100_000);
         let world = Mutex::new(World::new(receive_buffer, Peer::new(&pack, 77, scale)));
         let parts: [fn(&mut World); 4] = [
             |world| {
