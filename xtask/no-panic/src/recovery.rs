@@ -205,6 +205,14 @@ fn recovery_restart(recovery: &mut Recovery<Piece>, config: &Config, now: Instan
     recovery.restart(config, now);
 }
 
+/// Only TCP has peers of these kinds.
+#[unsafe(no_mangle)]
+fn recovery_plain_peers(recovery: &mut Recovery<Piece>, now: Instant, number: u64) {
+    recovery.set_cumulative();
+    recovery.on_duplicate(now);
+    recovery.rewind(now, number);
+}
+
 fn receive<R>(
     recovery: &mut Recovery<R>,
     now: Instant,

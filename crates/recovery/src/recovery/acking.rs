@@ -15,6 +15,7 @@ use crate::sent_log::{Delivered, Lost, NeverSent};
 use crate::time::Instant;
 
 use super::Recovery;
+use super::cumulative::Evidence;
 
 /// What an acknowledgement changed.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
@@ -79,7 +80,7 @@ impl<R> Recovery<R> {
         mut acked: impl FnMut(R),
     ) -> Result<AckOutcome, AckError> {
         let now = self.advance(now);
-        let prior_in_flight = self.log.bytes_in_flight();
+        let prior_in_flight = self.in_flight();
         let mut tally = Tally::default();
         let Recovery {
             log,
@@ -148,10 +149,12 @@ impl<R> Recovery<R> {
         if tally.undone {
             self.undo(now);
         }
-        if self.prr.is_some() && self.rack.newest() >= self.episode.end() {
+        let (evidence, delivered) = self.on_cumulative_progress(tally.bytes);
+        if self.prr.is_some() && self.is_repaired() {
             self.prr = None;
         }
-        let lost = self.find_losses(now, tally.bytes, false);
+        let lost = self.find_losses(now, delivered, false, evidence);
+        self.cumulative.note_urgent(evidence, lost);
         self.tell_controller(now, prior_in_flight, tally);
         self.note_sizes(now, tally);
         self.update_pacer();
@@ -163,6 +166,14 @@ impl<R> Recovery<R> {
             rtt_sample: tally.rtt_sample,
             spurious: tally.spurious > 0,
             lost: index(lost),
+        }
+    }
+
+    fn is_repaired(&self) -> bool {
+        if self.cumulative.is_on() {
+            self.cumulative.is_over(self.log.oldest_number())
+        } else {
+            self.rack.newest() >= self.episode.end()
         }
     }
 
@@ -195,6 +206,7 @@ impl<R> Recovery<R> {
         };
         let rate: Option<RateSample> = self.rate.sample(sent_at, &snapshot, self.rtt.min_nanos());
         let (delivered, lost) = self.rate.totals();
+        let in_flight = self.in_flight();
         let control = self.control.get_mut();
         let slow_start = control.in_slow_start();
         // Half a window is enough in slow start: the window doubles within the round that fills it.
@@ -204,7 +216,7 @@ impl<R> Recovery<R> {
             now,
             bytes: tally.bytes,
             prior_in_flight,
-            in_flight: self.log.bytes_in_flight(),
+            in_flight,
             newest,
             next: self.log.next_order(),
             rtt: &self.rtt,
@@ -241,14 +253,21 @@ impl<R> Recovery<R> {
         }
     }
 
-    /// Declares lost what RACK says, arms the timer for what it does not say yet, and tells the controller. `delivered` are the
-    /// bytes of the acknowledgement that caused this. Returns the number of losses.
-    pub(super) fn find_losses(&mut self, now: Instant, delivered: u64, by_timer: bool) -> u64 {
+    /// Declares lost what the evidence says, arms the timer for what RACK does not say yet, and tells the controller. `delivered`
+    /// are the bytes of the acknowledgement that caused this. Returns the number of losses.
+    pub(super) fn find_losses(
+        &mut self,
+        now: Instant,
+        delivered: u64,
+        by_timer: bool,
+        evidence: Evidence,
+    ) -> u64 {
         let delay = self.rack.delay(&self.rtt);
-        let prior_in_flight = self.log.bytes_in_flight();
+        let prior_in_flight = self.in_flight();
         let next = self.log.next_order();
         let timeout = self.pto.unbacked(&self.rtt);
         let in_recovery = self.episode.is_repairing(self.rack.newest());
+        let is_cumulative = self.cumulative.is_on();
         let mut losses = Losses::default();
         let mut probe_lost = None;
         let super::Recovery {
@@ -261,12 +280,26 @@ impl<R> Recovery<R> {
             ..
         } = self;
         let control = control.get_mut();
-        let below = sabotage!(NoFastRetransmit, 0, rack.newest());
+        let oldest = log.oldest_order();
+        let below = match evidence {
+            // RFC 8985 needs a peer that tells what arrived behind a hole.
+            Evidence::Later if is_cumulative => 0,
+            Evidence::Later => sabotage!(NoFastRetransmit, 0, rack.newest()),
+            Evidence::Waits => oldest.map_or(0, |oldest| oldest.saturating_add(1)),
+            Evidence::Timeout { .. } => u64::MAX,
+        };
         let survivor = log.lose_while(below, |lost: Lost<'_>| {
             let transmission = lost.transmission;
-            // RFC 8985 6.2: recovery lasts until what was sent again has arrived.
-            let repairs = in_recovery || transmission.repeated;
-            if !rack.is_lost(lost.order, transmission.sent_at, now, delay, repairs) {
+            let is_lost = match evidence {
+                Evidence::Later => {
+                    // RFC 8985 6.2: recovery lasts until what was sent again has arrived.
+                    let repairs = in_recovery || transmission.repeated;
+                    rack.is_lost(lost.order, transmission.sent_at, now, delay, repairs)
+                }
+                Evidence::Waits => oldest == Some(lost.order),
+                Evidence::Timeout { .. } => true,
+            };
+            if !is_lost {
                 return None;
             }
             if transmission.class == Class::MtuProbe {
@@ -293,13 +326,18 @@ impl<R> Recovery<R> {
             });
             losses.largest = losses.largest.max(transmission.bytes);
             losses.newest = lost.order;
-            losses.begins |= episode.on_loss(lost.order, next);
             losses.persistent |=
                 persistent.on_loss(transmission.sent_at, lost.after_delivered, timeout);
+            if evidence == (Evidence::Timeout { again: true }) {
+                // RFC 5681 3.1, equation 4 and below it: the first timeout reduced ssthresh, the others hold it.
+                return Some(NO_EPISODE);
+            }
+            losses.begins |= episode.on_loss(lost.order, next);
             Some(episode.id())
         });
-        self.loss_time =
-            survivor.map(|sent_at| sent_at.saturating_add(Duration::from_nanos(delay)));
+        self.loss_time = survivor
+            .filter(|_| evidence == Evidence::Later)
+            .map(|sent_at| sent_at.saturating_add(Duration::from_nanos(delay)));
         if let Some(order) = probe_lost {
             count(&mut self.stats.mtu_probes_lost, 1);
             self.mtu.on_probe_lost(now, order);
@@ -338,10 +376,11 @@ impl<R> Recovery<R> {
             count(&mut self.stats.persistent_congestion, 1);
             self.events.push(Event::PersistentCongestion);
         }
+        let in_flight = self.in_flight();
         if let Some(prr) = &mut self.prr {
             prr.on_ack(&Step {
                 delivered,
-                in_flight: self.log.bytes_in_flight(),
+                in_flight,
                 ssthresh: self.control.window(),
                 mtu: u64::from(self.mtu.current()),
                 safe: delivered > 0 && losses.packets == 0,

@@ -2,6 +2,8 @@
 
 mod acking;
 mod check;
+mod cumulative;
+mod rewind;
 mod timing;
 
 use alloc::boxed::Box;
@@ -25,12 +27,14 @@ use crate::time::Instant;
 pub use acking::{AckError, AckOutcome};
 pub use check::Broken;
 
+use cumulative::{Cumulative, Evidence};
+
 /// Whether a packet may leave.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub enum Permission {
     /// Yes.
     Now,
-    /// Yes, as a probe that a timeout owes: neither window nor pacer apply. Lost records come first, then new data, then
+    /// Yes, as a probe that a timeout owes, or as what the peer's duplicates ask for: neither window nor pacer apply. Lost records come first, then new data, then
     /// [`Recovery::probe_candidate`].
     Probe,
     /// Not before an acknowledgement or a loss makes room in the congestion window.
@@ -67,6 +71,7 @@ pub struct Recovery<R> {
     limited_until: u64,
     /// Where the last timeout stood: a probe repeats something older than this.
     probing_since: u64,
+    cumulative: Cumulative,
 }
 
 /// The least window in which a probe of the path's size is sent, in packets of the known size: itself, which is larger, and two at
@@ -116,20 +121,21 @@ impl<R> Recovery<R> {
             release_at: None,
             limited_until: 0,
             probing_since: 0,
+            cumulative: Cumulative::default(),
         }
     }
 
     /// Whether a packet of `bytes` may leave at `now`. May change after every call that changes anything, and with time.
     #[must_use]
     pub fn may_send(&self, now: Instant, bytes: u32) -> Permission {
-        if self.pto.owes_probe() {
+        if self.pto.owes_probe() || self.cumulative.is_urgent() {
             return Permission::Probe;
         }
         if self.log.is_full() && self.log.queued() == 0 {
             mark!(LogFull);
             return Permission::LogFull;
         }
-        let in_flight = self.log.bytes_in_flight();
+        let in_flight = self.in_flight();
         // A window smaller than a packet must not stop an idle sender for ever.
         let full = in_flight.saturating_add(u64::from(bytes)) > self.congestion_window();
         if in_flight > 0 && full && !sabotage!(WindowIgnored) {
@@ -150,7 +156,11 @@ impl<R> Recovery<R> {
     /// The next record to send again, if any was lost.
     #[must_use]
     pub fn next_lost(&self) -> Option<(RecordId, &R)> {
-        self.log.next_lost()
+        // A peer that tells nothing of what arrived behind a hole waits for the oldest, however often it was lost.
+        let oldest = self.log.oldest_lost();
+        oldest
+            .filter(|_| self.cumulative.is_on())
+            .or_else(|| self.log.next_lost())
     }
 
     /// The record for a probe when nothing is lost and nothing is new: the oldest unacknowledged reliable one that was not sent
@@ -453,7 +463,7 @@ impl<R> Recovery<R> {
         }
         self.update_pacer();
         self.pacer.reset(now);
-        self.find_losses(now, 0, true);
+        self.find_losses(now, 0, true, Evidence::Later);
     }
 
     /// Starts anew as `config` says, for a caller who learned from its peer's first answer how numbers are to be used: books, window
@@ -539,6 +549,7 @@ impl<R> Recovery<R> {
             self.limited_until = self.log.next_order();
         }
         self.release_at = None;
+        self.cumulative.on_sent();
         count(&mut self.stats.packets_sent, 1);
         count(&mut self.stats.bytes_sent, size);
     }

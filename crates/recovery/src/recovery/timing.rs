@@ -11,6 +11,7 @@ use crate::time::Instant;
 
 use super::Recovery;
 use super::acking::NO_EPISODE;
+use super::cumulative::Evidence;
 
 /// A lost transmission is remembered this many timeouts after its sending: a late acknowledgement comes within a few round trips.
 const MEMORY_TIMEOUTS: u64 = 4;
@@ -41,7 +42,7 @@ impl<R> Recovery<R> {
         let now = self.advance(now);
         if let Some(loss_time) = self.loss_time {
             if loss_time <= now {
-                let _lost = self.find_losses(now, 0, true);
+                let _lost = self.find_losses(now, 0, true, Evidence::Later);
                 mark!(LossTimerFired, _lost > 0);
                 // What was found is to be sent again; its answer is waited for from now on.
                 self.pto.restart(now);
@@ -77,6 +78,9 @@ impl<R> Recovery<R> {
         self.events.push(Event::PtoFired {
             count: self.pto.count(),
         });
+        if self.cumulative.is_on() {
+            return self.on_cumulative_timeout(now, self.pto.count() > 1);
+        }
         // Each timeout is a suspicion of its own, for it waited for an answer to all that was sent before.
         self.suspect(now, suspect, self.log.next_order());
     }

@@ -344,6 +344,18 @@ impl<R> SentLog<R> {
         self.transmissions.leave_path();
     }
 
+    /// Under `Reuse`: forgets everything, and mints `number` next, be it above or below what is next now.
+    pub(crate) fn rewind(&mut self, number: u64) {
+        if self.numbering == Numbering::Fresh {
+            return;
+        }
+        self.records.clear();
+        self.transmissions.close_all();
+        while self.spans.pop_front().is_some() {}
+        self.first_number = self.first_number.min(number);
+        self.next_number = number;
+    }
+
     /// Gives memory back where nothing is stored.
     pub(crate) fn release_memory(&mut self) {
         self.records.release();
@@ -361,6 +373,12 @@ impl<R> SentLog<R> {
         self.records
             .first_queued()
             .map(|(id, record)| (id, &record.what))
+    }
+
+    /// The oldest reliable record, if it is to be sent again.
+    pub(crate) fn oldest_lost(&self) -> Option<(RecordId, &R)> {
+        let (id, record) = self.records.oldest()?;
+        record.queued.then_some((id, &record.what))
     }
 
     /// The oldest reliable record that was not sent at or after `since`; the very oldest if all were.
@@ -416,6 +434,18 @@ impl<R> SentLog<R> {
         self.spans
             .front()
             .map_or(self.next_number, |span| span.start)
+    }
+
+    /// The newest transmission of the oldest reliable record.
+    pub(crate) fn oldest_order(&self) -> Option<u64> {
+        self.records.oldest().map(|(_, record)| record.latest)
+    }
+
+    /// The size of that one, bytes.
+    pub(crate) fn oldest_size(&self) -> u64 {
+        let oldest = self.oldest_order();
+        let sent = oldest.and_then(|order| self.transmissions.get(order));
+        sent.map_or(0, |sent| u64::from(sent.bytes))
     }
 
     pub(crate) const fn next_order(&self) -> u64 {

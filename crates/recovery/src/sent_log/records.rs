@@ -244,6 +244,14 @@ impl<R> Records<R> {
         }
     }
 
+    pub(crate) fn clear(&mut self) {
+        for slot in 0..narrow(wide(self.slots.len())) {
+            if let Some((id, _)) = self.named(slot) {
+                self.remove(id);
+            }
+        }
+    }
+
     pub(crate) fn queue_last(&mut self, id: RecordId) {
         self.queue_after(id, self.queue_tail);
     }

@@ -306,6 +306,23 @@ impl Transmissions {
         self.flight.bytes = sabotage!(OldPathCounts, self.flight.bytes, 0);
     }
 
+    /// Nothing is in flight, and nothing that was is remembered.
+    pub(crate) fn close_all(&mut self) {
+        for order in self.ring.first()..self.ring.next() {
+            if let Some(transmission) = self.ring.get_mut(order)
+                && transmission.closed().is_none()
+            {
+                let charge = transmission.charge();
+                let was_in_flight = transmission.state == State::InFlight;
+                transmission.close(1);
+                if was_in_flight {
+                    self.flight.leave(charge);
+                }
+            }
+        }
+        self.pop_closed();
+    }
+
     pub(crate) fn pop_closed(&mut self) {
         while self
             .ring

@@ -17,6 +17,7 @@ impl Connection {
         let una = acknowledgment.min(self.out.max).max(before);
         self.out.una = una;
         self.tell_recovery(now, before, una, segment);
+        self.watch_for_reneging(now);
         if una > before {
             self.out.buffer.acknowledge(una.min(self.out.buffer.end()));
             self.on_progress(now);
@@ -67,6 +68,19 @@ impl Connection {
         }
     }
 
+    /// RFC 5681 section 2: all five conditions (C20). Whether something is outstanding, recovery knows.
+    pub(super) fn is_duplicate(&self, acknowledgment: u64, segment: &Segment<'_>) -> bool {
+        let header = &segment.header;
+        acknowledgment == self.out.una
+            && self.is_outstanding()
+            && segment.length() == 0
+            && self.scaled(header.window) == self.out.window
+    }
+
+    fn scaled(&self, field: u16) -> u64 {
+        u64::from(field).wrapping_shl(u32::from(self.out.shift))
+    }
+
     /// Whether an echo tells a round trip: of what was sent after the last repetition. An older one comes from the first of several copies,
     /// whose acknowledgment may have been lost: then it counts from a segment that was answered long ago.
     fn is_clear(&self, now: Instant, round_trip: Duration) -> bool {
@@ -79,7 +93,7 @@ impl Connection {
     fn measured(&self, ranges: &Ranges, una: u64) -> u64 {
         let largest = ranges.largest();
         let has_block = largest >= una;
-        if has_block || una > self.out.repeated {
+        if (has_block && largest >= self.out.rewound) || una > self.out.repeated {
             largest
         } else {
             0
@@ -132,8 +146,7 @@ impl Connection {
         let is_newer =
             sequence < by.0 || (sequence == by.0 && acknowledged <= by.1) || acknowledged < by.1;
         if is_newer && acknowledgment >= self.out.una {
-            let field = u64::from(segment.header.window);
-            self.out.window = field.wrapping_shl(u32::from(self.out.shift));
+            self.out.window = self.scaled(segment.header.window);
             self.out.max_window = self.out.max_window.max(self.out.window);
             self.out.updated_by = by;
         }

@@ -94,7 +94,11 @@ impl Connection {
             // RFC 9293 3.10.7.4, "fifth": the window of the peer's SYN was not shifted, that of this segment is.
             self.establish(now);
         }
+        let is_duplicate = self.is_duplicate(acknowledgment, segment);
         self.acknowledge(now, acknowledgment, segment);
+        if is_duplicate {
+            self.recovery.on_duplicate(now);
+        }
         self.update_window(numbers, segment);
         // "sixth": the urgent pointer means nothing; urgent data are data (G15).
         self.take_text(now, numbers.sequence, segment);

@@ -12,6 +12,7 @@ mod config;
 mod judge;
 mod open;
 mod plan;
+mod renege;
 mod stamps;
 mod state;
 mod timers;
@@ -69,6 +70,8 @@ struct Sending {
     repeated: u64,
     /// When that was.
     repeated_at: Option<Instant>,
+    /// Numbers below were sent before the peer threw away what it had told to hold.
+    rewound: u64,
     /// SND.WND, octets.
     window: u64,
     /// The greatest one.
@@ -162,7 +165,7 @@ impl Connection {
 
     /// Whether a number was sent and not acknowledged.
     fn is_outstanding(&self) -> bool {
-        self.out.una < self.out.max
+        self.out.una < self.next()
     }
 
     /// Whether every octet that was written is acknowledged.

@@ -72,6 +72,7 @@ impl Connection {
                 max: first,
                 repeated: first,
                 repeated_at: None,
+                rewound: 0,
                 window: 0,
                 max_window: 0,
                 updated_by: (0, 0),
@@ -174,6 +175,9 @@ impl Connection {
             .timestamps
             .filter(|_| self.config.timestamps)
             .map(|stamps| Stamps::new(now, self.inward.clock_offset, stamps.value));
+        if !self.inward.has_sack {
+            self.recovery.set_cumulative();
+        }
         self.out.shift = shifts.map_or(0, |(theirs, _)| theirs);
         self.out.mss = options
             .mss

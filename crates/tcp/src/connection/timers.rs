@@ -16,6 +16,8 @@ pub(super) struct Timers {
     pub(super) user: Option<Instant>,
     /// Buffers are empty and hold memory.
     pub(super) release: Option<Instant>,
+    /// The peer seems to have thrown away what it had told to hold (RFC 2018 section 8).
+    pub(super) renege: Option<Instant>,
     /// The peer's FIN does not come.
     pub(super) fin_wait: Option<Instant>,
     /// RFC 9293 3.4.2.
@@ -31,6 +33,7 @@ impl Timers {
             self.keep_alive,
             self.user,
             self.release,
+            self.renege,
             self.fin_wait,
             self.time_wait,
         ]
@@ -52,6 +55,7 @@ impl Timers {
         }
         if matches!(state, State::TimeWait | State::Closed) {
             self.user = None;
+            self.renege = None;
             self.keep_alive = None;
         }
         if state == State::Closed {

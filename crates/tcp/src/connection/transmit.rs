@@ -79,6 +79,9 @@ impl Connection {
         if is_due(&mut self.timers.persist, now) {
             self.out.owes_probe = true;
         }
+        if is_due(&mut self.timers.renege, now) {
+            self.send_all_again(now);
+        }
         if is_due(&mut self.timers.keep_alive, now) {
             self.on_silence(now);
         }

@@ -17,6 +17,7 @@ mod closing;
 mod index;
 mod numbers;
 mod opening;
+mod recovering;
 mod segments;
 mod timing;
 mod windows;

@@ -10,5 +10,6 @@
 
 mod links;
 mod matrix;
+mod plain_peer;
 mod storms;
 mod support;

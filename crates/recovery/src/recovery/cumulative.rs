@@ -1,0 +1,167 @@
+//! Peers that tell only of what arrived in order: for those, duplicate acknowledgements are the evidence of losses (RFC 5681 3.2,
+//! RFC 6582, RFC 3042).
+
+use crate::time::Instant;
+
+use super::Recovery;
+
+/// RFC 5681 3.2: the third duplicate.
+const DUPLICATE_THRESHOLD: u32 = 3;
+
+/// RFC 3042 section 2: before the third one, two packets may leave beyond the window.
+const LIMITED_TRANSMIT: u64 = 2;
+
+/// What is known of such a peer.
+#[derive(Debug, Default)]
+pub(super) struct Cumulative {
+    is_on: bool,
+    is_repairing: bool,
+    /// What the peer waits for goes at once: without it the duplicates end, and with them whatever makes room (RFC 6582 3.2; C16).
+    is_urgent: bool,
+    /// Duplicates since the last progress.
+    duplicates: u32,
+    /// Bytes that duplicates say have left the path; of which transmissions nobody knows.
+    arrived: u64,
+    /// Bytes that duplicates may still tell of: what was in flight when the first of them came. Who invents duplicates gains nothing.
+    credit: u64,
+    /// Bytes that each of them tells of.
+    size: u64,
+    /// RFC 6582 3.2, "recover": the number that was next when the last repair or timeout began.
+    recover: u64,
+}
+
+/// What makes transmissions lost.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(super) enum Evidence {
+    /// Later ones were delivered (RFC 8985).
+    Later,
+    /// The peer repeats that it waits for the oldest one; of the others it tells nothing.
+    Waits,
+    /// A timeout, for a peer that could not tell more (RFC 5681 3.1). Said again, it is the same sign of congestion.
+    Timeout {
+        /// Not the first in a row.
+        again: bool,
+    },
+}
+
+impl Cumulative {
+    pub(super) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
+    pub(super) const fn on_sent(&mut self) {
+        self.is_urgent = false;
+    }
+
+    /// Whether what was sent when the repair or timeout began is acknowledged, now that all below `oldest` is.
+    pub(super) const fn is_over(&self, oldest: u64) -> bool {
+        oldest >= self.recover
+    }
+
+    pub(super) fn note_urgent(&mut self, evidence: Evidence, lost: u64) {
+        self.is_urgent = evidence == Evidence::Waits && lost > 0;
+    }
+
+    /// A duplicate was counted: the bytes that it tells of.
+    fn take_one(&mut self) -> u64 {
+        let limit = if self.is_repairing {
+            u64::MAX
+        } else {
+            LIMITED_TRANSMIT.saturating_mul(self.size)
+        };
+        let taken = self
+            .size
+            .min(self.credit)
+            .min(limit.saturating_sub(self.arrived));
+        self.credit = self.credit.saturating_sub(taken);
+        self.arrived = self.arrived.saturating_add(taken);
+        taken
+    }
+}
+
+impl<R> Recovery<R> {
+    /// The peer acknowledges cumulatively and nothing else: from now on only [`Recovery::on_duplicate`] and timeouts tell of losses, and
+    /// a timeout takes everything in flight for lost. For [`Numbering::Reuse`](crate::Numbering::Reuse).
+    pub fn set_cumulative(&mut self) {
+        self.cumulative.is_on = true;
+    }
+
+    /// A duplicate acknowledgement (RFC 5681 section 2): something arrived, but not what the peer waits for. Means nothing without
+    /// [`Recovery::set_cumulative`].
+    pub fn on_duplicate(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if !self.cumulative.is_on || self.log.unacknowledged() == 0 {
+            return;
+        }
+        if self.cumulative.duplicates == 0 {
+            self.cumulative.size = self.log.oldest_size();
+            // What the peer waits for has not arrived.
+            let others = self.log.bytes_in_flight();
+            self.cumulative.credit = others.saturating_sub(self.cumulative.size);
+        }
+        self.cumulative.duplicates = self.cumulative.duplicates.saturating_add(1);
+        let begins = !self.cumulative.is_repairing
+            && self.cumulative.duplicates >= DUPLICATE_THRESHOLD
+            // RFC 6582 3.2, step 1: duplicates of what an earlier repair or a timeout sent twice tell of no loss.
+            && self.cumulative.recover < self.log.oldest_number();
+        if begins {
+            self.cumulative.is_repairing = true;
+            self.cumulative.recover = self.log.next_number();
+        }
+        let delivered = self.cumulative.take_one();
+        if begins {
+            let lost = self.find_losses(now, delivered, false, Evidence::Waits);
+            self.cumulative.note_urgent(Evidence::Waits, lost);
+        } else if self.cumulative.is_repairing {
+            // RFC 6937 section 3: each duplicate delivers a packet.
+            self.find_losses(now, delivered, false, Evidence::Later);
+        }
+    }
+
+    /// Bytes on the path, as far as the peer's acknowledgements tell.
+    pub(super) fn in_flight(&self) -> u64 {
+        let sent = self.log.bytes_in_flight();
+        sent.saturating_sub(self.cumulative.arrived)
+    }
+
+    /// So many bytes were newly acknowledged: what they tell of losses, and how many of them no duplicate had told before.
+    pub(super) fn on_cumulative_progress(&mut self, bytes: u64) -> (Evidence, u64) {
+        let Cumulative {
+            is_on: true,
+            arrived,
+            size,
+            ..
+        } = self.cumulative
+        else {
+            return (Evidence::Later, bytes);
+        };
+        self.cumulative.duplicates = 0;
+        let oldest = self.log.oldest_number();
+        if self.cumulative.is_over(oldest) {
+            // RFC 6582 3.2, step 3, "full acknowledgments".
+            self.cumulative.is_repairing = false;
+        }
+        if !self.cumulative.is_repairing {
+            self.cumulative.arrived = 0;
+            return (Evidence::Later, bytes.saturating_sub(arrived));
+        }
+        // "Partial acknowledgments": the packet that was waited for, and some that duplicates told of; the next one is lost as well.
+        let told = bytes.saturating_sub(size).min(arrived);
+        self.cumulative.arrived = arrived.saturating_sub(told);
+        (Evidence::Waits, bytes.saturating_sub(told))
+    }
+
+    /// RFC 5681 3.1 and RFC 6582 section 4: everything goes again, and duplicates that this makes tell nothing.
+    pub(super) fn on_cumulative_timeout(&mut self, now: Instant, again: bool) {
+        self.cumulative = Cumulative {
+            is_on: true,
+            recover: self.log.next_number(),
+            ..Cumulative::default()
+        };
+        self.find_losses(now, 0, true, Evidence::Timeout { again });
+    }
+}
