@@ -18,8 +18,8 @@ pub enum Class {
     Reliable,
     /// Never sent again (a ping). Its loss still tells about congestion.
     Once,
-    /// Never sent again, larger than what the path is known to carry. Its loss tells only about its size
-    /// (RFC 8899 section 3 point 7).
+    /// Larger than what the path is known to carry. Its loss tells only about its size (RFC 8899 section 3 point 7). Never sent again under
+    /// [`Numbering::Fresh`]; under [`Numbering::Reuse`], where every number must arrive, as [`Class::Reliable`] from then on.
     MtuProbe,
 }
 
@@ -115,6 +115,8 @@ pub struct MtuConfig {
     pub base: u16,
     /// MAX_PLPMTU: never probed beyond.
     pub max: u16,
+    /// The size to begin with, if it is more than the base: where routers report, or a peer has taken it, the largest is a good guess.
+    pub first: u16,
     /// Whether to search at all; without it the size stays at `base`.
     pub search: bool,
     /// MAX_PROBES: losses of one size until it counts as too large. RFC 8899 5.1.2 says 3.
@@ -130,6 +132,7 @@ impl Default for MtuConfig {
         MtuConfig {
             // UDX V10: at most 1200 until probed.
             base: 1200,
+            first: 0,
             // Ethernet's 1500 less the IPv4 and UDP headers.
             max: 1472,
             search: true,
@@ -139,5 +142,12 @@ impl Default for MtuConfig {
             // sees every few minutes. RFC 8899 5.3.3 searches anew as soon as the base is confirmed; a probe costs one packet.
             retry_after: Duration::from_secs(1),
         }
+    }
+}
+
+impl MtuConfig {
+    /// The size to begin with, brought into its range.
+    pub(crate) fn start(&self) -> u16 {
+        self.first.min(self.max).max(self.base)
     }
 }

@@ -77,7 +77,7 @@ pub use congestion::{
 };
 pub use event::{Event, Stats};
 pub use rate::{RateSample, SentState};
-pub use recovery::{AckError, AckOutcome, Broken, Permission, Recovery};
+pub use recovery::{AckError, AckOutcome, Broken, Echo, Permission, Recovery};
 pub use rtt::Rtt;
 pub use sent_log::{CommitError, Number, RecordId, ResendError, SplitError};
 pub use time::Instant;

@@ -162,6 +162,22 @@ impl Episode {
         begins
     }
 
+    /// A router told of congestion: an episode without losses, unless one is going on. Whether it begins.
+    pub(crate) fn on_told(&mut self, newest: u64, next: u64) -> bool {
+        let begins = newest >= self.end;
+        if begins {
+            *self = Episode {
+                id: self.id.wrapping_add(1),
+                end: next,
+                losses: 0,
+                spurious: 0,
+                // Nobody takes back what a router said.
+                undoable: false,
+            };
+        }
+        begins
+    }
+
     /// A loss of the episode `id` was an error; whether that was the last of this one's, so that it never happened.
     pub(crate) fn on_spurious(&mut self, id: u32) -> bool {
         if id != self.id || !self.undoable {
@@ -176,6 +192,12 @@ impl Episode {
         self.undoable = false;
         self.end = 0;
         true
+    }
+
+    /// The episode `id` was an error as a whole; whether it was this one.
+    pub(crate) fn on_all_spurious(&mut self, id: u32) -> bool {
+        self.spurious = self.losses;
+        self.on_spurious(id)
     }
 
     /// What has happened since cannot be undone.

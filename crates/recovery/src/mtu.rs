@@ -64,7 +64,7 @@ impl MtuSearch {
             } else {
                 Phase::Disabled
             },
-            current: config.base,
+            current: config.start(),
             ceiling: config.max,
             failures: 0,
             probe: None,
@@ -172,6 +172,8 @@ impl MtuSearch {
     ) -> Option<Change> {
         if bytes <= u32::from(self.config.base)
             || sabotage!(BlackHoleIgnored)
+            // What is lost would never be looked for again.
+            || self.phase == Phase::Disabled
             || self.current <= self.config.base
             || order < self.suspected_below
         {
@@ -202,6 +204,31 @@ impl MtuSearch {
                 .min(self.config.raise_after);
         }
         Some(Change {
+            from,
+            to: self.current,
+        })
+    }
+
+    /// Somebody says that nothing larger passes: a router (RFC 8201 section 4; larger sizes are tried again after PMTU_RAISE_TIMER), or the
+    /// peer, who never takes more (`for_ever`). Who says less than the base size is not believed so far.
+    pub(crate) fn on_limit(&mut self, now: Instant, size: u16, for_ever: bool) -> Option<Change> {
+        if for_ever {
+            self.config.max = self.config.max.min(size);
+            self.config.base = self.config.base.min(size);
+        }
+        let size = size.max(self.config.base);
+        if size >= self.ceiling && size >= self.current {
+            return None;
+        }
+        self.ceiling = self.ceiling.min(size);
+        self.probe.take_if(|(_, probed)| *probed > size);
+        let from = self.current;
+        self.current = from.min(size);
+        if self.phase != Phase::Disabled && !for_ever {
+            self.failures = 0;
+            self.finish(now);
+        }
+        (self.current != from).then_some(Change {
             from,
             to: self.current,
         })

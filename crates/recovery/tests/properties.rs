@@ -210,7 +210,7 @@ fn anybody(numbering: Numbering, first_number: u64, pacing: bool, calls: &[Call]
                 match recovery.commit_span(now, class, u32::from(*bytes), *span, (serial, 0)) {
                     Ok(sent) => {
                         assert_eq!(sent.number, before);
-                        if class == Class::Reliable {
+                        if class == Class::Reliable || numbering == Numbering::Reuse {
                             live.insert((serial, 0));
                         }
                     }

@@ -32,7 +32,7 @@ pub use connection::{
     Addresses, CloseReason, Config, Connection, KeepAlive, Opening, Ports, ReadError, State,
     WriteError,
 };
-pub use gapless_recovery::{Algorithm, Instant};
+pub use gapless_recovery::{Algorithm, Instant, Stats as RecoveryStats};
 pub use stack::{
     Checksums, ConnectError, Id, ListenError, ListenerId, Stack, StackConfig, Stats, Tuple,
 };

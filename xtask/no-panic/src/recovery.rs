@@ -7,7 +7,7 @@ use core::hint::black_box;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use gapless_recovery::{
-    Ack, Bbr, Class, Config, Controller, Cubic, Instant, NewReno, Number, RateSample, RecordId,
+    Ack, Bbr, Class, Config, Controller, Cubic, Echo, Instant, NewReno, Number, RateSample, RecordId,
     Recovery, Rtt,
 };
 
@@ -211,6 +211,19 @@ fn recovery_plain_peers(recovery: &mut Recovery<Piece>, now: Instant, number: u6
     recovery.set_cumulative();
     recovery.on_duplicate(now);
     recovery.rewind(now, number);
+    recovery.on_congestion_told(now);
+    recovery.on_size_limit(now, black_box(1300), black_box(true));
+    recovery.on_reported_twice(now, number..=number);
+    let echo = Echo {
+        number,
+        before: now,
+    };
+    let ranges = core::iter::once(number..=number);
+    let acked = |what: Piece| {
+        black_box(what);
+    };
+    let taken = recovery.on_echoing_ack(now, number, Duration::ZERO, ranges, Some(echo), acked);
+    let _ = black_box(taken);
 }
 
 fn receive<R>(

@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 use core::net::SocketAddr;
-use gapless_tcp::wire::{Header, Segment, Verify};
+use gapless_tcp::wire::{Ecn, Header, Segment, Verify};
 use gapless_tcp::{Addresses, Config, Connection, Id, Instant, Opening, Stack, StackConfig, State};
 
 #[unsafe(no_mangle)]
@@ -21,6 +21,8 @@ fn tcp_open(
 #[unsafe(no_mangle)]
 fn tcp_segment(connection: &mut Connection, now: Instant, segment: &Segment<'_>) {
     connection.on_segment(now, segment);
+    connection.on_marked_segment(now, segment, black_box(Ecn::Congestion));
+    black_box(connection.ecn());
 }
 
 #[unsafe(no_mangle)]
@@ -56,7 +58,8 @@ fn tcp_questions(connection: &Connection, state: State, now: Instant) -> u64 {
     black_box((state.is_synchronized(), state.takes_data()));
     black_box(state.may_write());
     black_box((connection.state(), connection.ended(), connection.ports()));
-    black_box(connection.memory());
+    black_box((connection.memory(), connection.congestion_window()));
+    black_box((connection.recovery_stats(), connection.path_mtu()));
     let _ = black_box(connection.check(now));
     black_box((
         connection.numbers_for_tests(),

@@ -258,7 +258,7 @@ pub(crate) struct Base {
 
 impl Base {
     fn new(config: &Config) -> Self {
-        let mtu = u64::from(config.mtu.base).max(1);
+        let mtu = u64::from(config.mtu.start()).max(1);
         let least = mtu.saturating_mul(MIN_WINDOW_PACKETS);
         let initial = mtu
             .saturating_mul(u64::from(config.initial_window_packets))

@@ -16,6 +16,7 @@ use crate::time::Instant;
 
 use super::Recovery;
 use super::cumulative::Evidence;
+use super::spurious::Echo;
 
 /// What an acknowledgement changed.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
@@ -59,6 +60,8 @@ struct Tally {
     spurious: u64,
     /// Every loss of the last episode was an error.
     undone: bool,
+    /// What a timeout took for lost is on its way.
+    revived: bool,
     probe: Option<u64>,
 }
 
@@ -77,6 +80,22 @@ impl<R> Recovery<R> {
         largest: u64,
         ack_delay: Duration,
         ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+        acked: impl FnMut(R),
+    ) -> Result<AckOutcome, AckError> {
+        self.on_echoing_ack(now, largest, ack_delay, ranges, None, acked)
+    }
+
+    /// As [`Recovery::on_ack`], for an acknowledgement that tells which transmission of a record it answers.
+    ///
+    /// # Errors
+    /// As [`Recovery::on_ack`].
+    pub fn on_echoing_ack(
+        &mut self,
+        now: Instant,
+        largest: u64,
+        ack_delay: Duration,
+        ranges: impl Iterator<Item = RangeInclusive<u64>> + Clone,
+        echo: Option<Echo>,
         mut acked: impl FnMut(R),
     ) -> Result<AckOutcome, AckError> {
         let now = self.advance(now);
@@ -88,6 +107,8 @@ impl<R> Recovery<R> {
             episode,
             rtt,
             pto,
+            cumulative,
+            repairs,
             ..
         } = self;
         let prior_newest = rack.newest();
@@ -101,18 +122,23 @@ impl<R> Recovery<R> {
             0
         };
         let result = log.acknowledge(largest, ranges, |delivered, what| {
-            tally.add(now, &delivered, prior_newest, min_rtt);
-            for lost_in in [
-                delivered.was_lost,
-                tally.early_answer(now, &delivered, min_rtt),
-            ]
-            .into_iter()
-            .flatten()
-            {
+            let echoed = echo.is_some_and(|echo| echo.is_of_earlier(&delivered));
+            tally.add(now, &delivered, prior_newest, min_rtt, echoed);
+            let early = tally.early_answer(now, &delivered, min_rtt, echoed);
+            if early.is_none() && delivered.ambiguous {
+                repairs.note(&delivered);
+            }
+            for lost_in in [delivered.was_lost, early].into_iter().flatten() {
                 mark!(LossDisproved, delivered.was_lost.is_some());
                 mark!(LossDisprovedByEarlyAnswer, delivered.was_lost.is_none());
                 tally.spurious = tally.spurious.saturating_add(1);
-                tally.undone |= episode.on_spurious(lost_in);
+                tally.undone |= if echoed && cumulative.is_of_timeout(lost_in) {
+                    // RFC 3522, RFC 4015: the timeout was too early, for all that it took for lost.
+                    tally.revived = true;
+                    episode.on_all_spurious(lost_in)
+                } else {
+                    episode.on_spurious(lost_in)
+                };
             }
             if let Some(what) = what {
                 tally.records = tally.records.saturating_add(1);
@@ -149,7 +175,10 @@ impl<R> Recovery<R> {
         if tally.undone {
             self.undo(now);
         }
-        let (evidence, delivered) = self.on_cumulative_progress(tally.bytes);
+        if tally.revived {
+            self.log.revive();
+        }
+        let (evidence, delivered) = self.on_cumulative_progress(tally.bytes, tally.packets);
         if self.prr.is_some() && self.is_repaired() {
             self.prr = None;
         }
@@ -190,7 +219,7 @@ impl<R> Recovery<R> {
         }
     }
 
-    fn undo(&mut self, now: Instant) {
+    pub(super) fn undo(&mut self, now: Instant) {
         mark!(SpuriousLossUndone);
         self.prr = None;
         self.control.get_mut().on_spurious_congestion(now);
@@ -390,6 +419,20 @@ impl<R> Recovery<R> {
         self.update_pacer();
     }
 
+    /// The peer tells that a router marked what was sent (RFC 3168 6.1.2): the same reduction as for a loss, once for each round trip, and
+    /// nothing to repair.
+    pub fn on_congestion_told(&mut self, now: Instant) {
+        let now = self.advance(now);
+        let next = self.log.next_order();
+        if !self.episode.on_told(self.rack.newest(), next) {
+            return;
+        }
+        let in_flight = self.in_flight();
+        self.begin_episode(now, in_flight, 0, 0);
+        let losses = Losses::default();
+        self.react(now, in_flight, 0, false, &losses);
+    }
+
     fn begin_episode(&mut self, now: Instant, prior_in_flight: u64, delivered: u64, lost: u64) {
         let flight = prior_in_flight.saturating_add(delivered);
         let control = self.control.get_mut();
@@ -449,7 +492,14 @@ struct Losses {
 }
 
 impl Tally {
-    fn add(&mut self, now: Instant, delivered: &Delivered<'_>, prior_newest: u64, min_rtt: u64) {
+    fn add(
+        &mut self,
+        now: Instant,
+        delivered: &Delivered<'_>,
+        prior_newest: u64,
+        min_rtt: u64,
+        echoed: bool,
+    ) {
         let transmission = delivered.transmission;
         self.packets = self.packets.saturating_add(1);
         self.unambiguous |= !delivered.ambiguous;
@@ -464,7 +514,7 @@ impl Tally {
         self.largest_packet = self.largest_packet.max(transmission.bytes);
         // RFC 8985 6.2 step 2: an answer faster than any round trip answers an earlier transmission.
         let too_fast = delivered.ambiguous
-            && nanos(now.saturating_duration_since(transmission.sent_at)) < min_rtt;
+            && (echoed || nanos(now.saturating_duration_since(transmission.sent_at)) < min_rtt);
         mark!(AnswerTooFast, too_fast);
         if !too_fast
             && self
@@ -484,11 +534,18 @@ impl Tally {
     }
 
     /// RFC 8985 6.2 step 2 turned round: the answer came too soon for the repetition, so the one declared lost had arrived.
-    fn early_answer(&self, now: Instant, delivered: &Delivered<'_>, min_rtt: u64) -> Option<u32> {
+    fn early_answer(
+        &self,
+        now: Instant,
+        delivered: &Delivered<'_>,
+        min_rtt: u64,
+        echoed: bool,
+    ) -> Option<u32> {
         let too_fast =
             nanos(now.saturating_duration_since(delivered.transmission.sent_at)) < min_rtt;
         delivered
             .previous_lost
-            .filter(|_| too_fast && min_rtt != u64::MAX)
+            .filter(|_| echoed || (too_fast && min_rtt != u64::MAX))
+            .map(|previous| previous.episode)
     }
 }

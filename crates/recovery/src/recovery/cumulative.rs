@@ -1,15 +1,20 @@
 //! Peers that tell only of what arrived in order: for those, duplicate acknowledgements are the evidence of losses (RFC 5681 3.2,
 //! RFC 6582, RFC 3042).
 
+use crate::num::narrow;
 use crate::time::Instant;
 
 use super::Recovery;
+use super::acking::NO_EPISODE;
 
 /// RFC 5681 3.2: the third duplicate.
 const DUPLICATE_THRESHOLD: u32 = 3;
 
 /// RFC 3042 section 2: before the third one, two packets may leave beyond the window.
-const LIMITED_TRANSMIT: u64 = 2;
+const LIMITED_TRANSMIT: u32 = 2;
+
+/// RFC 6582 4.1: packets that the last acknowledgment may have passed.
+const HEURISTIC_STEP: u32 = 4;
 
 /// What is known of such a peer.
 #[derive(Debug, Default)]
@@ -21,13 +26,17 @@ pub(super) struct Cumulative {
     /// Duplicates since the last progress.
     duplicates: u32,
     /// Bytes that duplicates say have left the path; of which transmissions nobody knows.
-    arrived: u64,
+    arrived: u32,
     /// Bytes that duplicates may still tell of: what was in flight when the first of them came. Who invents duplicates gains nothing.
-    credit: u64,
+    credit: u32,
     /// Bytes that each of them tells of.
-    size: u64,
+    size: u32,
+    /// Packets that the last progress acknowledged.
+    progress: u32,
     /// RFC 6582 3.2, "recover": the number that was next when the last repair or timeout began.
     recover: u64,
+    /// The episode of congestion that the last timeout began, or none.
+    timed_out: u32,
 }
 
 /// What makes transmissions lost.
@@ -49,12 +58,22 @@ impl Cumulative {
         self.is_on
     }
 
+    /// Whether a loss of what is sent next would show by duplicates.
+    pub(super) const fn would_tell(&self, next: u64) -> bool {
+        !self.is_on || (!self.is_repairing && self.recover < next)
+    }
+
     pub(super) const fn is_urgent(&self) -> bool {
         self.is_urgent
     }
 
     pub(super) const fn on_sent(&mut self) {
         self.is_urgent = false;
+    }
+
+    /// Whether the loss was one of a timeout.
+    pub(super) fn is_of_timeout(&self, episode: u32) -> bool {
+        episode != NO_EPISODE && self.timed_out == episode
     }
 
     /// Whether what was sent when the repair or timeout began is acknowledged, now that all below `oldest` is.
@@ -66,10 +85,16 @@ impl Cumulative {
         self.is_urgent = evidence == Evidence::Waits && lost > 0;
     }
 
+    /// RFC 6582 3.2, step 1: duplicates of what an earlier repair or a timeout sent twice tell of no loss. Those make the last acknowledgment
+    /// pass many packets at once; where it did not, what was sent first after the repair may be lost (section 4.1).
+    const fn is_news(&self, oldest: u64) -> bool {
+        self.recover < oldest || (self.recover == oldest && self.progress <= HEURISTIC_STEP)
+    }
+
     /// A duplicate was counted: the bytes that it tells of.
     fn take_one(&mut self) -> u64 {
         let limit = if self.is_repairing {
-            u64::MAX
+            u32::MAX
         } else {
             LIMITED_TRANSMIT.saturating_mul(self.size)
         };
@@ -79,7 +104,7 @@ impl Cumulative {
             .min(limit.saturating_sub(self.arrived));
         self.credit = self.credit.saturating_sub(taken);
         self.arrived = self.arrived.saturating_add(taken);
-        taken
+        u64::from(taken)
     }
 }
 
@@ -98,16 +123,15 @@ impl<R> Recovery<R> {
             return;
         }
         if self.cumulative.duplicates == 0 {
-            self.cumulative.size = self.log.oldest_size();
+            self.cumulative.size = narrow(self.log.oldest_size());
             // What the peer waits for has not arrived.
-            let others = self.log.bytes_in_flight();
-            self.cumulative.credit = others.saturating_sub(self.cumulative.size);
+            let all = narrow(self.log.bytes_in_flight());
+            self.cumulative.credit = all.saturating_sub(self.cumulative.size);
         }
         self.cumulative.duplicates = self.cumulative.duplicates.saturating_add(1);
         let begins = !self.cumulative.is_repairing
             && self.cumulative.duplicates >= DUPLICATE_THRESHOLD
-            // RFC 6582 3.2, step 1: duplicates of what an earlier repair or a timeout sent twice tell of no loss.
-            && self.cumulative.recover < self.log.oldest_number();
+            && self.cumulative.is_news(self.log.oldest_number());
         if begins {
             self.cumulative.is_repairing = true;
             self.cumulative.recover = self.log.next_number();
@@ -125,11 +149,11 @@ impl<R> Recovery<R> {
     /// Bytes on the path, as far as the peer's acknowledgements tell.
     pub(super) fn in_flight(&self) -> u64 {
         let sent = self.log.bytes_in_flight();
-        sent.saturating_sub(self.cumulative.arrived)
+        sent.saturating_sub(u64::from(self.cumulative.arrived))
     }
 
     /// So many bytes were newly acknowledged: what they tell of losses, and how many of them no duplicate had told before.
-    pub(super) fn on_cumulative_progress(&mut self, bytes: u64) -> (Evidence, u64) {
+    pub(super) fn on_cumulative_progress(&mut self, bytes: u64, packets: u64) -> (Evidence, u64) {
         let Cumulative {
             is_on: true,
             arrived,
@@ -140,6 +164,7 @@ impl<R> Recovery<R> {
             return (Evidence::Later, bytes);
         };
         self.cumulative.duplicates = 0;
+        self.cumulative.progress = narrow(packets);
         let oldest = self.log.oldest_number();
         if self.cumulative.is_over(oldest) {
             // RFC 6582 3.2, step 3, "full acknowledgments".
@@ -147,12 +172,19 @@ impl<R> Recovery<R> {
         }
         if !self.cumulative.is_repairing {
             self.cumulative.arrived = 0;
-            return (Evidence::Later, bytes.saturating_sub(arrived));
+            return (Evidence::Later, bytes.saturating_sub(u64::from(arrived)));
         }
         // "Partial acknowledgments": the packet that was waited for, and some that duplicates told of; the next one is lost as well.
-        let told = bytes.saturating_sub(size).min(arrived);
+        let told = narrow(bytes).saturating_sub(size).min(arrived);
         self.cumulative.arrived = arrived.saturating_sub(told);
-        (Evidence::Waits, bytes.saturating_sub(told))
+        // Unless that one left after what this acknowledges: a part of a packet that had to be cut.
+        let is_older = self.log.oldest_order() < Some(self.rack.newest());
+        let evidence = if is_older {
+            Evidence::Waits
+        } else {
+            Evidence::Later
+        };
+        (evidence, bytes.saturating_sub(u64::from(told)))
     }
 
     /// RFC 5681 3.1 and RFC 6582 section 4: everything goes again, and duplicates that this makes tell nothing.
@@ -163,5 +195,6 @@ impl<R> Recovery<R> {
             ..Cumulative::default()
         };
         self.find_losses(now, 0, true, Evidence::Timeout { again });
+        self.cumulative.timed_out = self.episode.id();
     }
 }

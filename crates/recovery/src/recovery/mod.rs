@@ -4,6 +4,7 @@ mod acking;
 mod check;
 mod cumulative;
 mod rewind;
+mod spurious;
 mod timing;
 
 use alloc::boxed::Box;
@@ -27,7 +28,10 @@ use crate::time::Instant;
 pub use acking::{AckError, AckOutcome};
 pub use check::Broken;
 
+pub use spurious::Echo;
+
 use cumulative::{Cumulative, Evidence};
+use spurious::Repairs;
 
 /// Whether a packet may leave.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -72,6 +76,7 @@ pub struct Recovery<R> {
     /// Where the last timeout stood: a probe repeats something older than this.
     probing_since: u64,
     cumulative: Cumulative,
+    repairs: Repairs,
 }
 
 /// The least window in which a probe of the path's size is sent, in packets of the known size: itself, which is larger, and two at
@@ -101,7 +106,7 @@ impl<R> Recovery<R> {
             .get()
             .pacing_rate()
             .unwrap_or_else(|| Pacer::rate_for(control.window(), rtt.smoothed_nanos(), true));
-        pacer.set_rate(now, rate, u64::from(config.mtu.base));
+        pacer.set_rate(now, rate, u64::from(config.mtu.start()));
         Recovery {
             log: SentLog::new(config),
             rtt,
@@ -122,6 +127,7 @@ impl<R> Recovery<R> {
             limited_until: 0,
             probing_since: 0,
             cumulative: Cumulative::default(),
+            repairs: Repairs::new(),
         }
     }
 
@@ -299,7 +305,10 @@ impl<R> Recovery<R> {
     /// Heap memory held, bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.log.memory().saturating_add(self.events.memory())
+        self.log
+            .memory()
+            .saturating_add(self.repairs.memory())
+            .saturating_add(self.events.memory())
     }
 
     /// Steps taken over acknowledgement ranges since the start: the work that a peer could cause.
@@ -356,7 +365,10 @@ impl<R> Recovery<R> {
                 before.nothing_in_flight && before.nothing_unacknowledged,
             ),
             Class::MtuProbe => {
-                if before.nothing_in_flight && before.nothing_unacknowledged {
+                if self.log.has_reused() {
+                    let alone = before.nothing_in_flight || before.nothing_unacknowledged;
+                    self.pto.on_sent(now, alone);
+                } else if before.nothing_in_flight && before.nothing_unacknowledged {
                     self.pto.restart(now);
                 }
                 self.mtu.on_probe_sent(order, bytes);
@@ -429,16 +441,32 @@ impl<R> Recovery<R> {
     }
 
     /// The size of an MTU probe to send now, if one is due. It is to be committed with [`Class::MtuProbe`] and exactly that many
-    /// bytes.
+    /// bytes; under [`Numbering::Reuse`](crate::Numbering::Reuse) it carries what has to arrive, and is sent again in smaller pieces.
     pub fn poll_mtu_probe(&mut self, now: Instant) -> Option<u16> {
         let now = self.advance(now);
         // A probe in times of loss would be judged wrongly, and in a small window it would take the place of data.
         let least = MTU_PROBE_WINDOW.saturating_mul(u64::from(self.mtu.current()));
-        let calm = self.pto.count() == 0 && self.log.queued() == 0;
+        let calm = self.pto.count() == 0
+            && self.log.queued() == 0
+            && self.cumulative.would_tell(self.log.next_number());
         // What opened the connection is answered, but the first flight of data is still to come: it goes first.
         let flowing = self.stats.packets_acked >= PROBE_AFTER;
         let confirmed = flowing && calm && self.congestion_window() >= least;
         self.mtu.poll(now, confirmed)
+    }
+
+    /// Nothing larger than `size` passes, as a router says, or reaches the peer, who never takes more (`for_ever`). The router is believed
+    /// down to the base size, and for ten minutes (RFC 8201 section 4).
+    pub fn on_size_limit(&mut self, now: Instant, size: u16, for_ever: bool) {
+        let now = self.advance(now);
+        if let Some(change) = self.mtu.on_limit(now, size, for_ever) {
+            self.control.get_mut().on_mtu(change.to);
+            self.events.push(Event::MtuChanged {
+                from: change.from,
+                to: change.to,
+            });
+            self.update_pacer();
+        }
     }
 
     /// The peer is reached by another path: round trip time, window and MTU start afresh, records stay, and what was sent on the old

@@ -55,6 +55,7 @@ impl<R> Recovery<R> {
             self.release_at = None;
             self.log.trim(Instant::MAX);
             self.log.release_memory();
+            self.repairs.release();
         }
         self.forget_old(now);
         self.note_idle();
@@ -137,7 +138,7 @@ impl<R> Recovery<R> {
     }
 
     pub(super) fn note_idle(&mut self) {
-        if self.is_waiting() || self.log.memory() == 0 {
+        if self.is_waiting() || (self.log.memory() == 0 && self.repairs.memory() == 0) {
             self.release_at = None;
         } else if self.release_at.is_none() {
             let wait = RELEASE_AFTER.max(Duration::from_nanos(nanos(self.pto())));

@@ -1,11 +1,12 @@
 //! What an acknowledgement closes.
 
-use core::ops::RangeInclusive;
+use core::ops::{Range, RangeInclusive};
 
 use gapless_seq::{mark, sabotage};
 
 use crate::config::Numbering;
 use crate::ring::Ring;
+use crate::time::Instant;
 
 use super::records::Record;
 use super::runs::{Closable, close_range};
@@ -20,10 +21,20 @@ pub(crate) struct Delivered<'a> {
     pub(crate) was_lost: Option<u32>,
     /// `Reuse`: the record had been sent before, so the acknowledgement may mean either transmission.
     pub(crate) ambiguous: bool,
-    /// `Reuse`: the transmission before this one had been declared lost, in this episode of congestion.
-    pub(crate) previous_lost: Option<u32>,
+    /// `Reuse`: the transmission before this one, if it had been declared lost.
+    pub(crate) previous_lost: Option<PreviousLost>,
+    /// The record's numbers.
+    pub(crate) numbers: Range<u64>,
     /// Names the largest number of the acknowledgement.
     pub(crate) largest: bool,
+}
+
+/// A transmission that was declared lost before its record was sent again.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) struct PreviousLost {
+    /// The episode of congestion.
+    pub(crate) episode: u32,
+    pub(crate) sent_at: Instant,
 }
 
 /// A number was named that was never sent.
@@ -110,6 +121,7 @@ impl<R> SentLog<R> {
                     was_lost,
                     ambiguous: false,
                     previous_lost: None,
+                    numbers: order..order.saturating_add(1),
                     largest: order == largest,
                 };
                 visit(delivered, record.map(|record| record.what));
@@ -139,8 +151,7 @@ impl<R> SentLog<R> {
             let Some(record) = records.remove(span.record) else {
                 return;
             };
-            let names_largest = span.start <= largest && largest < span.end;
-            deliver_record(transmissions, record, names_largest, visit);
+            deliver_record(transmissions, record, span.start..span.end, largest, visit);
         });
         *work = work.saturating_add(steps);
     }
@@ -149,7 +160,8 @@ impl<R> SentLog<R> {
 fn deliver_record<R>(
     transmissions: &mut Transmissions,
     record: Record<R>,
-    largest: bool,
+    numbers: Range<u64>,
+    largest: u64,
     visit: &mut impl FnMut(Delivered<'_>, Option<R>),
 ) {
     let previous_lost = if record.previous == record.latest {
@@ -158,6 +170,7 @@ fn deliver_record<R>(
         transmissions.take_lost(record.previous)
     };
     let (latest, ambiguous) = (record.latest, record.resent);
+    let names_largest = numbers.contains(&largest);
     let mut what = Some(record.what);
     transmissions.deliver_range(
         latest,
@@ -169,7 +182,8 @@ fn deliver_record<R>(
                 was_lost,
                 ambiguous,
                 previous_lost,
-                largest,
+                numbers: numbers.clone(),
+                largest: names_largest,
             };
             visit(delivered, what.take());
         },
@@ -184,6 +198,7 @@ fn deliver_record<R>(
             was_lost: None,
             ambiguous: true,
             previous_lost,
+            numbers,
             largest: false,
         };
         visit(delivered, Some(what));

@@ -20,7 +20,7 @@ use crate::rate::Snapshot;
 use crate::ring::{OutOfMemory, Ring};
 use crate::time::Instant;
 
-pub(crate) use acknowledge::{Delivered, NeverSent};
+pub(crate) use acknowledge::{Delivered, NeverSent, PreviousLost};
 pub(crate) use check::LogBroken;
 pub use records::RecordId;
 pub(crate) use transmissions::Transmission;
@@ -48,8 +48,7 @@ pub enum CommitError {
     LogFull,
     /// The allocator refused.
     OutOfMemory,
-    /// Under [`Numbering::Reuse`] every number must arrive, so nothing but [`Class::Reliable`] may have one, and never an
-    /// empty span.
+    /// Under [`Numbering::Reuse`] every number must arrive, so [`Class::Once`] may not have one, and never an empty span.
     NotRepeatable,
 }
 
@@ -144,7 +143,7 @@ impl<R> SentLog<R> {
         let after = self
             .after_minting(span)
             .ok_or(CommitError::NumbersExhausted)?;
-        if span == 0 || (reuse && class != Class::Reliable) {
+        if span == 0 || (reuse && class == Class::Once) {
             return Err(CommitError::NotRepeatable);
         }
         if self.is_full() {
@@ -162,9 +161,10 @@ impl<R> SentLog<R> {
                 .map_err(|OutOfMemory| CommitError::OutOfMemory)?;
         }
         let order = self.transmissions.next();
+        let kept = if reuse { Class::Reliable } else { class };
         let record = self
             .records
-            .insert(class, order, number, what)
+            .insert(kept, order, number, what)
             .map_err(|OutOfMemory| CommitError::OutOfMemory)?;
         let pushed = self
             .transmissions
@@ -344,6 +344,18 @@ impl<R> SentLog<R> {
         self.transmissions.leave_path();
     }
 
+    /// What waits to be sent again is in flight after all, where its last transmission is still remembered.
+    pub(crate) fn revive(&mut self) {
+        let mut at = self.records.first_queued().map(|(id, _)| id);
+        while let Some(id) = at {
+            at = self.records.next_queued(id);
+            let latest = self.records.get(id).map(|record| record.latest);
+            if latest.is_some_and(|latest| self.transmissions.revive(latest)) {
+                self.records.dequeue(id);
+            }
+        }
+    }
+
     /// Under `Reuse`: forgets everything, and mints `number` next, be it above or below what is next now.
     pub(crate) fn rewind(&mut self, number: u64) {
         if self.numbering == Numbering::Fresh {
@@ -361,6 +373,11 @@ impl<R> SentLog<R> {
         self.records.release();
         self.transmissions.release();
         self.spans.release();
+    }
+
+    /// Whether every number must arrive.
+    pub(crate) fn has_reused(&self) -> bool {
+        self.numbering == Numbering::Reuse
     }
 
     pub(crate) fn is_full(&self) -> bool {

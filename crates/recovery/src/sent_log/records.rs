@@ -146,6 +146,11 @@ impl<R> Records<R> {
         self.named(self.queue_head)
     }
 
+    pub(crate) fn next_queued(&self, id: RecordId) -> Option<RecordId> {
+        let (after, _) = self.named(self.get(id)?.queue_after)?;
+        Some(after)
+    }
+
     /// Makes room for one more record, so that the next `insert` cannot fail.
     pub(crate) fn reserve(&mut self) -> Result<(), OutOfMemory> {
         if self.free != NIL || self.slots.len() < self.slots.capacity() {

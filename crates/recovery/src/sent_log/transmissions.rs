@@ -7,8 +7,8 @@ use crate::rate::Snapshot;
 use crate::ring::{OutOfMemory, Ring};
 use crate::time::Instant;
 
-use super::RecordId;
 use super::runs::{Closable, close_range};
+use super::{PreviousLost, RecordId};
 
 #[cfg_attr(test, derive(Hash))]
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -286,14 +286,30 @@ impl Transmissions {
         self.pop_closed();
     }
 
-    /// The episode in which this one was declared lost; it is closed then.
-    pub(crate) fn take_lost(&mut self, order: u64) -> Option<u32> {
+    /// This one, if it was declared lost; it is closed then.
+    pub(crate) fn take_lost(&mut self, order: u64) -> Option<PreviousLost> {
         let transmission = self.ring.get_mut(order)?;
         let State::Lost { episode } = transmission.state else {
             return None;
         };
+        let sent_at = transmission.sent_at;
         transmission.close(1);
-        Some(episode)
+        Some(PreviousLost { episode, sent_at })
+    }
+
+    /// One that was declared lost is in flight after all. Whether it was, and is remembered.
+    pub(crate) fn revive(&mut self, order: u64) -> bool {
+        let Some(transmission) = self.ring.get_mut(order) else {
+            return false;
+        };
+        if !matches!(transmission.state, State::Lost { .. }) {
+            return false;
+        }
+        transmission.state = State::InFlight;
+        let charge = transmission.charge();
+        self.flight.enter(charge);
+        self.cursor = self.cursor.min(order);
+        true
     }
 
     /// Those declared lost as well: a late acknowledgement of one measures the old path.

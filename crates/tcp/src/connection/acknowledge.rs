@@ -5,7 +5,7 @@ use super::{Connection, Record, State};
 use crate::wire::{SackBlock, Segment};
 use core::ops::RangeInclusive;
 use core::time::Duration;
-use gapless_recovery::Instant;
+use gapless_recovery::{Echo, Instant};
 
 /// Ranges that one segment can acknowledge: the cumulative one and four blocks.
 const MOST_RANGES: usize = crate::wire::MAX_SACK_BLOCKS + 1;
@@ -51,11 +51,12 @@ impl Connection {
         }
         let next = self.next();
         let largest = self.measured(&ranges, una).min(next.saturating_sub(1));
-        let taken = self.recovery.on_ack(
+        let taken = self.recovery.on_echoing_ack(
             now,
             largest,
             Duration::ZERO,
             ranges.descending(next),
+            self.echo(now, before, una, segment),
             |_: Record| {},
         );
         gapless_seq::invariant!(
@@ -66,6 +67,45 @@ impl Connection {
         if let Some(round_trip) = round_trip {
             self.recovery.on_echo(now, round_trip);
         }
+        if let Some(range) = self.reported_twice(segment) {
+            self.recovery.on_reported_twice(now, range);
+        }
+    }
+
+    /// RFC 3522 3.2: the peer echoes what filled the place that it waited for first (RFC 7323 4.3), and of what came behind that it tells
+    /// nothing.
+    fn echo(&self, now: Instant, before: u64, una: u64, segment: &Segment<'_>) -> Option<Echo> {
+        let ours = self.inward.stamps.as_ref().filter(|_| una > before)?;
+        Some(Echo {
+            number: before,
+            before: ours.left_before(now, segment.header.options.timestamps?)?,
+        })
+    }
+
+    /// RFC 2883 section 4: the first block tells what arrived twice, if it lies below the acknowledgment or within the second one.
+    fn reported_twice(&self, segment: &Segment<'_>) -> Option<RangeInclusive<u64>> {
+        let header = &segment.header;
+        let mut blocks = header.options.sack.iter();
+        let first = self.positions(blocks.next()?)?;
+        let second = blocks.next().and_then(|block| self.positions(block));
+        let acknowledgment = header.acknowledgment.expand(self.out.una);
+        let is_below = *first.end() < acknowledgment;
+        let is_within = second
+            .is_some_and(|second| second.contains(first.start()) && second.contains(first.end()));
+        (is_below || is_within).then_some(first)
+    }
+
+    /// Of a block that names what was sent, be it acknowledged or not.
+    fn positions(&self, block: SackBlock) -> Option<RangeInclusive<u64>> {
+        let left = block.left.expand(self.out.una);
+        let right = block.right.expand(left);
+        let oldest = self.out.una.saturating_sub(self.out.max_window);
+        let is_sane = self.inward.has_sack
+            && oldest <= left
+            && self.out.first < left
+            && left < right
+            && right <= self.next();
+        is_sane.then(|| left..=right.saturating_sub(1))
     }
 
     /// RFC 5681 section 2: all five conditions (C20). Whether something is outstanding, recovery knows.
@@ -74,6 +114,8 @@ impl Connection {
         acknowledgment == self.out.una
             && self.is_outstanding()
             && segment.length() == 0
+            // The answer to a probe of a closed window says the same as the one before, and tells of no loss.
+            && self.out.window > 0
             && self.scaled(header.window) == self.out.window
     }
 
@@ -102,13 +144,8 @@ impl Connection {
 
     /// The positions of a block, if it names what was sent and is not acknowledged (RFC 2018 section 5; U23).
     fn sacked(&self, block: SackBlock) -> Option<RangeInclusive<u64>> {
-        if !self.inward.has_sack {
-            return None;
-        }
-        let left = block.left.expand(self.out.una);
-        let right = block.right.expand(left);
-        let is_sane = self.out.una < left && left < right && right <= self.next();
-        is_sane.then(|| left..=right.saturating_sub(1))
+        let positions = self.positions(block)?;
+        (self.out.una < *positions.start()).then_some(positions)
     }
 
     /// Something new is acknowledged.

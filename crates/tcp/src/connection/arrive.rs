@@ -4,7 +4,7 @@ use super::judge::{Disposition, Numbers};
 use super::plan::HEADER;
 use super::{CloseReason, Connection, Reset, State};
 use crate::receive::Accepted;
-use crate::wire::{Flags, Segment};
+use crate::wire::{Ecn, Flags, Segment};
 use core::time::Duration;
 use gapless_recovery::Instant;
 
@@ -18,9 +18,17 @@ const MOST_OWED: u8 = 4;
 impl Connection {
     /// Takes a segment that the stack found to be this connection's.
     pub fn on_segment(&mut self, now: Instant, segment: &Segment<'_>) {
+        self.on_marked_segment(now, segment, Ecn::NotCapable);
+    }
+
+    /// As [`on_segment`](Self::on_segment), with the codepoint of its packet.
+    pub fn on_marked_segment(&mut self, now: Instant, segment: &Segment<'_>, ecn: Ecn) {
         let (disposition, numbers) = self.judge(now, segment);
         match disposition {
-            Disposition::Take => self.take(now, segment, numbers),
+            Disposition::Take => {
+                self.take(now, segment, numbers);
+                self.take_ecn(now, segment, ecn);
+            }
             Disposition::TakeSyn { acknowledges } => self.take_syn(now, segment, acknowledges),
             Disposition::TakeCrossed => {
                 let acknowledgment = self.out.max;
@@ -29,11 +37,14 @@ impl Connection {
                 self.owe_acknowledgment();
             }
             Disposition::Repeat => {
-                self.owe_acknowledgment();
+                self.inward
+                    .buffer
+                    .note_duplicate(numbers.sequence, segment.payload);
+                self.owe_another();
                 self.heard(now);
                 self.take_crossing(now, segment, numbers);
             }
-            Disposition::Old => self.owe_acknowledgment(),
+            Disposition::Old => self.owe_another(),
             Disposition::Challenge => {
                 self.challenge(now);
                 self.take_crossing(now, segment, numbers);
@@ -153,7 +164,7 @@ impl Connection {
             }
             Ok(accepted) => self.owe_for(now, segment, accepted),
             // As if it had been lost (R17); the acknowledgment tells what is here.
-            Err(_) => self.owe_acknowledgment(),
+            Err(_) => self.owe_another(),
         }
     }
 
@@ -166,9 +177,11 @@ impl Connection {
     fn owe_for(&mut self, now: Instant, segment: &Segment<'_>, accepted: Accepted) {
         let full = usize::from(self.out.path.saturating_sub(HEADER)).min(FULL);
         if accepted.newly == 0 || accepted.has_hole || !accepted.in_order {
-            self.owe_acknowledgment();
+            self.owe_another();
             return;
         }
+        // What was owed for segments before this one would say the same, and seem to tell of a loss.
+        self.inward.owed_now = self.inward.owed_now.min(1);
         // Two segments of small size are two as well: who sends such is waiting.
         let segments = if segment.payload.len() >= full { 1 } else { 0 };
         self.inward.segments = self.inward.segments.saturating_add(segments);
@@ -185,6 +198,11 @@ impl Connection {
 
     /// An acknowledgment leaves as soon as the caller asks.
     pub(super) fn owe_acknowledgment(&mut self) {
+        self.inward.owed_now = self.inward.owed_now.max(1);
+    }
+
+    /// One more, although it says the same: the peer may count them (RFC 5681 3.2).
+    fn owe_another(&mut self) {
         let most = if self.inward.has_sack { 1 } else { MOST_OWED };
         self.inward.owed_now = self.inward.owed_now.saturating_add(1).min(most);
     }

@@ -22,6 +22,12 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer selective acknowledgements (RFC 2018).
     pub sack: bool,
+    /// Offer explicit congestion notification (RFC 3168), which a path that marks instead of dropping rewards. Off, because there
+    /// are still paths that drop a SYN with it: it costs those a timeout. A peer's offer is always taken.
+    pub ecn: bool,
+    /// Find out by larger segments what the path carries when it carried less before (RFC 4821, RFC 8899): every ten minutes, and soon after a
+    /// black hole, in which large segments vanish without a report.
+    pub probe_path: bool,
     /// Hold small segments back while others are in flight (RFC 896, RFC 9293 3.7.4).
     pub nagle: bool,
     /// How long an acknowledgement of a single segment may wait for another (RFC 9293 3.8.6.3: less than 500 ms).
@@ -76,6 +82,8 @@ impl Default for Config {
             window_scale: true,
             timestamps: true,
             sack: true,
+            ecn: false,
+            probe_path: true,
             nagle: true,
             ack_delay: Duration::from_millis(40),
             quick_acks: 16,

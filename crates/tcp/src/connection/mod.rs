@@ -9,6 +9,7 @@ mod calls;
 mod check;
 mod close;
 mod config;
+mod ecn;
 mod judge;
 mod open;
 mod plan;
@@ -20,7 +21,8 @@ mod transmit;
 
 use crate::receive::ReceiveBuffer;
 use crate::send::SendBuffer;
-use gapless_recovery::{Instant, Recovery};
+use ecn::Notification;
+use gapless_recovery::{Instant, Recovery, Stats as RecoveryStats};
 use stamps::Stamps;
 use timers::Timers;
 
@@ -80,9 +82,11 @@ struct Sending {
     updated_by: (u64, u64),
     /// Of the peer's windows.
     shift: u8,
+    /// RFC 3168.
+    ecn: Notification,
     /// The peer's maximum segment size (RFC 9293 3.7.1).
     mss: u16,
-    /// The largest segment, header included, that the path takes.
+    /// The largest segment, header included, that the first link takes. What the path takes recovery knows.
     path: u16,
     buffer: SendBuffer,
     /// The application sends no more: the FIN stands behind the last octet.
@@ -146,6 +150,24 @@ impl Connection {
     #[must_use]
     pub const fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// What was sent, lost and sent again so far: counts of segments, and of octets with their headers.
+    #[must_use]
+    pub fn recovery_stats(&self) -> &RecoveryStats {
+        self.recovery.stats()
+    }
+
+    /// Octets of the largest segment, header included, that the path is known to take.
+    #[must_use]
+    pub fn path_mtu(&self) -> u16 {
+        self.recovery.mtu()
+    }
+
+    /// Octets that may be in flight, headers included.
+    #[must_use]
+    pub fn congestion_window(&self) -> u64 {
+        self.recovery.congestion_window()
     }
 
     /// Heap memory held, octets.

@@ -1,5 +1,6 @@
 //! The beginning of a connection, from either side (RFC 9293 3.5).
 
+use super::ecn::Notification;
 use super::plan::HEADER;
 use super::stamps::Stamps;
 use super::timers::Timers;
@@ -77,6 +78,7 @@ impl Connection {
                 max_window: 0,
                 updated_by: (0, 0),
                 shift: 0,
+                ecn: Notification::default(),
                 mss: DEFAULT_MSS,
                 path: opening.path,
                 buffer: SendBuffer::new(first.saturating_add(1), u64::from(config.send_buffer)),
@@ -117,9 +119,9 @@ impl Connection {
     }
 
     /// A router says how large a segment may be (RFC 1191, RFC 8201): never less than what every path carries, and never more than before.
-    pub(crate) fn on_too_big(&mut self, segment: u32) {
-        let segment = u16::try_from(segment).unwrap_or(u16::MAX).max(LEAST_PATH);
-        self.out.path = self.out.path.min(segment);
+    pub(crate) fn on_too_big(&mut self, now: Instant, segment: u32) {
+        let segment = u16::try_from(segment).unwrap_or(u16::MAX);
+        self.recovery.on_size_limit(now, segment, false);
     }
 
     /// The options that we offer, or of those offered take: the same place for both roles (C19, C20).
@@ -175,6 +177,7 @@ impl Connection {
             .timestamps
             .filter(|_| self.config.timestamps)
             .map(|stamps| Stamps::new(now, self.inward.clock_offset, stamps.value));
+        self.negotiate_ecn(syn.flags);
         if !self.inward.has_sack {
             self.recovery.set_cumulative();
         }
@@ -182,13 +185,17 @@ impl Connection {
         self.out.mss = options
             .mss
             .map_or(DEFAULT_MSS, |mss| mss.get().max(LEAST_MSS));
+        // RFC 9293 3.7.1: what it takes is reckoned without options, whatever the path carries.
+        let most = self.out.mss.saturating_add(HEADER);
+        self.recovery.on_size_limit(now, most, true);
         self.out.window = u64::from(syn.window);
         self.out.max_window = self.out.window;
         self.out.updated_by = (first, self.out.una);
     }
 }
 
-/// RFC 1191 section 3 knows no MTU below 68, and some routers said 0; RFC 5927 7.2 asks for a floor. The default MTU of IPv4 less two headers.
+/// RFC 1191 section 3 knows no MTU below 68, and some routers said 0; RFC 5927 7.2 asks for a floor. The default MTU of IPv4 less its header:
+/// what is left when nothing larger passes.
 const LEAST_PATH: u16 = 556;
 
 fn recovery_config(config: &Config, first: u64, path: u16) -> RecoveryConfig {
@@ -207,9 +214,11 @@ fn recovery_config(config: &Config, first: u64, path: u16) -> RecoveryConfig {
         algorithm: config.algorithm,
         pacing: config.pacing,
         mtu: MtuConfig {
-            base: path,
+            base: path.min(LEAST_PATH),
             max: path,
-            search: false,
+            // RFC 4821 7.2, RFC 1191 section 3: routers usually report what does not pass, so the link's size comes first.
+            first: path,
+            search: config.probe_path,
             ..MtuConfig::default()
         },
         max_records: config.max_segments,

@@ -17,6 +17,11 @@ pub(super) enum Plan {
         /// With the FIN.
         fin: bool,
     },
+    /// Octets never sent, up to this position, in a segment that is larger than what the path is known to take.
+    PathProbe {
+        /// Behind the last octet.
+        end: u64,
+    },
     /// No number: an acknowledgment.
     Acknowledgment,
     /// No number: a question whether the peer is there (RFC 9293 3.8.4).
@@ -112,6 +117,29 @@ impl Connection {
         Ok(Plan::New { end, fin })
     }
 
+    /// RFC 4821 7.4, RFC 8899: new data in one larger segment, when enough follows it that its loss shows without a timeout.
+    pub(super) fn plan_path_probe(&mut self, now: Instant) -> Option<Plan> {
+        let next = self.next();
+        let queued = self.out.buffer.end().saturating_sub(next);
+        let tail = u64::from(self.payload_limit()).saturating_mul(PROBE_TAIL);
+        let open = self.window_room().min(queued);
+        if open <= tail || !self.state.may_transmit() || self.recovery.next_lost().is_some() {
+            return None;
+        }
+        let size = self.recovery.poll_mtu_probe(now)?;
+        let payload = u64::from(
+            size.saturating_sub(HEADER)
+                .saturating_sub(self.stamps_length()),
+        );
+        let is_larger = payload > u64::from(self.payload_limit());
+        let has_tail = payload.saturating_add(tail) <= open;
+        (is_larger && has_tail && self.permit(now, u32::from(size)).is_ok()).then(|| {
+            Plan::PathProbe {
+                end: next.saturating_add(payload),
+            }
+        })
+    }
+
     /// RFC 9293 3.8.6.1: one octet beyond the closed window, or the FIN; neither cwnd nor pacer count (C16).
     fn plan_window_probe(&self, next: u64, written: u64) -> Result<Plan, Idle> {
         if !self.out.owes_probe {
@@ -132,13 +160,20 @@ impl Connection {
 
     /// The most octets that a segment may carry (RFC 9293 3.7.1, Eff.snd.MSS; RFC 6691): at least one (R18).
     pub(super) fn payload_limit(&self) -> u16 {
-        let path = self.out.path.saturating_sub(HEADER);
-        let options = if self.inward.stamps.is_some() {
+        let path = self.path_mtu().saturating_sub(HEADER);
+        self.out
+            .mss
+            .min(path)
+            .saturating_sub(self.stamps_length())
+            .max(1)
+    }
+
+    const fn stamps_length(&self) -> u16 {
+        if self.inward.stamps.is_some() {
             STAMPS
         } else {
             0
-        };
-        self.out.mss.min(path).saturating_sub(options).max(1)
+        }
     }
 
     fn permit(&self, now: Instant, bytes: u32) -> Result<(), Idle> {
@@ -151,7 +186,7 @@ impl Connection {
 
     /// What a segment of so many octets costs the congestion window: all of it.
     pub(super) fn cost(&self, octets: u64) -> u32 {
-        let header = u64::from(HEADER).saturating_add(u64::from(STAMPS));
+        let header = u64::from(HEADER.saturating_add(self.stamps_length()));
         u32::try_from(octets.saturating_add(header)).unwrap_or(u32::MAX)
     }
 
@@ -163,5 +198,7 @@ impl Connection {
 
 /// Octets of a header without options.
 pub(crate) const HEADER: u16 = 20;
+/// Full segments that follow a probe of the path at least: what makes its loss show (RFC 5681 3.2).
+const PROBE_TAIL: u64 = 3;
 /// The timestamps of each segment, with their padding.
 const STAMPS: u16 = 12;

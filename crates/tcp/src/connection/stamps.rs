@@ -72,20 +72,33 @@ impl Stamps {
 
     /// How long ago we sent what the peer echoes (RFC 7323 4.1). `None` if that cannot be: it is no echo of ours then.
     pub(super) fn round_trip(&self, now: Instant, stamps: Timestamps) -> Option<Duration> {
-        let current = clock(now, self.offset).expand(1 << 32);
-        let ticks = current.checked_sub(stamps.echo.expand(current))?;
-        let ticks = u32::try_from(ticks).ok()?;
+        let ticks = u32::try_from(self.age(now, stamps)?).ok()?;
         Some(TICK.saturating_mul(ticks))
+    }
+
+    /// When the tick after that of the echo began: what left from then on is not what the peer echoes.
+    pub(super) fn left_before(&self, now: Instant, stamps: Timestamps) -> Option<Instant> {
+        let age = self.age(now, stamps)?;
+        let tick = ticks(now).checked_sub(age)?.checked_add(1)?;
+        Some(Instant::from_nanos(tick.checked_mul(NANOS_PER_TICK)?))
+    }
+
+    /// Ticks since the echo. `None` if it lies in the future.
+    fn age(&self, now: Instant, stamps: Timestamps) -> Option<u64> {
+        let current = clock(now, self.offset).expand(1 << 32);
+        current.checked_sub(stamps.echo.expand(current))
     }
 }
 
 /// Our clock: for a SYN, before there is a peer.
 pub(super) fn clock(now: Instant, offset: u32) -> Wire32 {
-    let ticks = now
-        .as_nanos()
+    Wire32::truncate(ticks(now).wrapping_add(u64::from(offset)))
+}
+
+fn ticks(now: Instant) -> u64 {
+    now.as_nanos()
         .checked_div(NANOS_PER_TICK)
-        .unwrap_or_default();
-    Wire32::truncate(ticks.wrapping_add(u64::from(offset)))
+        .unwrap_or_default()
 }
 
 const NANOS_PER_TICK: u64 = 1_000_000;

@@ -73,6 +73,7 @@ impl Connection {
             return;
         }
         self.recovery.on_timeout(now);
+        self.suspect_ecn();
         if is_due(&mut self.timers.ack, now) {
             self.owe_acknowledgment();
         }
@@ -138,18 +139,22 @@ impl Connection {
     pub(super) fn release_buffers(&mut self) {
         self.out.buffer.release();
         self.inward.buffer.release();
+        // Nobody asks for them yet.
+        while self.recovery.poll_event().is_some() {}
     }
 
     fn next_segment(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
-        let Some(plan) = self.plan(now) else {
+        let Some(plan) = self.plan_path_probe(now).or_else(|| self.plan(now)) else {
             self.arm_persist(now);
             self.arm_release(now);
             return None;
         };
+        self.out.ecn.begin_segment();
         match plan {
+            Plan::PathProbe { end } => self.send_new(now, end, false, Class::MtuProbe),
             Plan::Syn => self.send_syn(now),
             Plan::Again(id, record) => self.send_again(now, id, record),
-            Plan::New { end, fin } => self.send_new(now, end, fin),
+            Plan::New { end, fin } => self.send_new(now, end, fin, Class::Reliable),
             Plan::Acknowledgment => {
                 let next = self.next();
                 Some(self.segment(now, next..next, Flags::ACK))
@@ -180,7 +185,13 @@ impl Connection {
         Some((self.syn_header(now), 0..0))
     }
 
-    fn send_new(&mut self, now: Instant, end: u64, fin: bool) -> Option<(Header, Range<u64>)> {
+    fn send_new(
+        &mut self,
+        now: Instant,
+        end: u64,
+        fin: bool,
+        class: Class,
+    ) -> Option<(Header, Range<u64>)> {
         let start = self.next();
         let record = Record {
             start,
@@ -190,14 +201,14 @@ impl Connection {
         };
         let span = end.saturating_sub(start).saturating_add(u64::from(fin));
         let cost = self.cost(end.saturating_sub(start));
-        let minted = self
-            .recovery
-            .commit_span(now, Class::Reliable, cost, span, record);
+        let minted = self.recovery.commit_span(now, class, cost, span, record);
         minted.ok()?;
         self.out.owes_probe = false;
         self.out.max = self.out.max.max(self.next());
         self.start_user_timer(now);
-        Some(self.data_segment(now, start..end, fin))
+        let flags = self.ecn_of_new(start..end);
+        let (header, data) = self.data_segment(now, start..end, fin);
+        Some((header.with_flags(flags), data))
     }
 
     /// The same numbers again (P1), without what is acknowledged of them; cut in two if the path has become too small for it.
@@ -275,7 +286,7 @@ impl Connection {
             u16::try_from(self.config.receive_buffer).unwrap_or(u16::MAX)
         };
         Header {
-            flags: Flags::SYN.with_if(answers, Flags::ACK),
+            flags: Flags::SYN.with_if(answers, Flags::ACK) | self.ecn_of_syn(answers),
             window,
             options: self.syn_options(now),
             ..self.bare(self.out.first)
@@ -306,7 +317,7 @@ impl Connection {
             self.note_acknowledged();
         }
         let header = Header {
-            flags,
+            flags: flags | self.ecn_of_acknowledgment(),
             window,
             options,
             ..self.bare(data.start)
@@ -323,7 +334,7 @@ impl Connection {
             .saturating_add(options.encoded_len())
             .saturating_add(payload)
             .saturating_add(MOST_SACK);
-        if taken > usize::from(self.out.path) {
+        if taken > usize::from(self.path_mtu()) {
             return false;
         }
         options.sack = self.inward.buffer.take_sack_blocks();

@@ -122,6 +122,14 @@ impl ReceiveBuffer {
         })
     }
 
+    /// A segment of which nothing is new came: the peer is told of what was here (RFC 2883 section 4).
+    pub(crate) fn note_duplicate(&mut self, start: u64, octets: &[u8]) {
+        let end = start.saturating_add(wide(octets.len()));
+        if start < end.min(self.end_of_order()) {
+            self.duplicate = Some(start..end.min(self.end_of_order()));
+        }
+    }
+
     /// Writes what is missing of `range`. How much that was.
     fn store(&mut self, next: u64, range: Range<u64>, octets: &[u8]) -> Result<u64, Refused> {
         let read = self.window.read();

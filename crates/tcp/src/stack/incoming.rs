@@ -5,7 +5,8 @@ use super::slots::{Kind, List};
 use super::{Reply, Stack, Tuple, count};
 use crate::connection::{Connection, HEADER, Opening, Ports, State};
 use crate::wire::{
-    Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, is_answerable, protocol,
+    Ecn, Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, is_answerable,
+    protocol,
 };
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
@@ -53,7 +54,7 @@ impl Stack {
         };
         let hash = self.table.hash(&tuple);
         match self.find(hash, &tuple) {
-            Some(slot) => self.on_known(now, slot, segment),
+            Some(slot) => self.on_known(now, slot, segment, packet.ecn),
             None => self.on_unknown(now, hash, tuple, segment),
         }
         true
@@ -67,7 +68,7 @@ impl Stack {
         })
     }
 
-    fn on_known(&mut self, now: Instant, slot: u32, segment: &Segment<'_>) {
+    fn on_known(&mut self, now: Instant, slot: u32, segment: &Segment<'_>, ecn: Ecn) {
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
@@ -92,7 +93,7 @@ impl Stack {
                     count(&mut self.stats.overflows);
                     return;
                 }
-                connection.on_segment(now, segment);
+                connection.on_marked_segment(now, segment, ecn);
                 self.touched(now, slot);
             }
             Kind::Linger(linger) => match linger.judge(segment) {
@@ -290,7 +291,7 @@ impl Stack {
             self.half_open = self.half_open.saturating_add(1);
             // Its SYN is answered already: there is nothing left to decide but whether to accept it.
             self.come_through(slot, listener, false);
-            self.on_known(now, slot, segment);
+            self.on_known(now, slot, segment, Ecn::NotCapable);
         }
         true
     }
@@ -406,7 +407,9 @@ impl Stack {
             Reason::TooBig { mtu } => {
                 let header = crate::wire::header_len(&destination);
                 let header = u32::try_from(header).unwrap_or(u32::MAX);
-                connection.on_too_big(mtu.saturating_sub(header));
+                // RFC 8201 section 4: every link of IPv6 carries 1280 octets.
+                let least = if destination.is_ipv6() { LEAST_IPV6 } else { 0 };
+                connection.on_too_big(now, mtu.max(least).saturating_sub(header));
             }
             Reason::Refused => connection.on_unreachable(now, true),
             Reason::Unreachable | Reason::HopLimit | Reason::BadHeader => {
@@ -417,6 +420,9 @@ impl Stack {
         true
     }
 }
+
+/// RFC 8200 section 5: octets of a packet.
+const LEAST_IPV6: u32 = 1280;
 
 /// Two of the times that a cookie knows.
 const COOKIE_LIFETIME: Duration = Duration::from_secs(128);

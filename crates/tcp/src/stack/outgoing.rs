@@ -54,6 +54,10 @@ impl Stack {
         let room = buffer.get_mut(header.len()..)?;
         let length = connection.poll_transmit(now, addresses, room, checksums)?;
         let packet = buffer.get_mut(..header.len().saturating_add(length))?;
+        let header = PacketHeader {
+            ecn: connection.ecn(),
+            ..header
+        };
         header.write(packet, checksums)?;
         Some(packet.len())
     }

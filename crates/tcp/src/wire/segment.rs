@@ -155,6 +155,14 @@ impl Header {
         false
     }
 
+    /// The same with more control bits.
+    pub(crate) fn with_flags(self, more: Flags) -> Self {
+        Self {
+            flags: self.flags | more,
+            ..self
+        }
+    }
+
     /// Writes the header to the front of `segment`, whose data stand behind [`len`](Self::len) octets already, and with
     /// [`Verify::Here`] the checksum of it all; a device that computes it finds the sum of the pseudo header in the field. Returns the
     /// header's octets, or `None` if it does not fit; then the buffer holds nothing useful.

@@ -1,6 +1,6 @@
 //! One engine and a peer made by hand: numbers relative to the connection's own start, time in the script.
 
-use gapless_tcp::wire::{Flags, Header, Options, Segment, Timestamps, Verify};
+use gapless_tcp::wire::{Ecn, Flags, Header, Options, Segment, Timestamps, Verify};
 use gapless_tcp::{Addresses, Config, Connection, Instant, Opening, Ports};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU16;
@@ -86,12 +86,17 @@ impl Script {
         window: u16,
         options: Options,
     ) -> Self {
-        let now = Instant::from_nanos(5_000_000_000);
         let syn = Header {
             window,
             options,
             ..header(SYN, irs, 0)
         };
+        Self::dialed_with(config, iss, irs, syn)
+    }
+
+    /// The same with any SYN.
+    pub(crate) fn dialed_with(config: Config, iss: u32, irs: u32, syn: Header) -> Self {
+        let now = Instant::from_nanos(5_000_000_000);
         let engine = Connection::accept(config, now, &opening(iss, 1480), &syn);
         Self {
             engine,
@@ -99,7 +104,7 @@ impl Script {
             iss,
             irs,
             path: 1480,
-            stamps: options.timestamps.map(|stamps| stamps.value.into()),
+            stamps: syn.options.timestamps.map(|stamps| stamps.value.into()),
         }
     }
 
@@ -159,14 +164,31 @@ impl Script {
         self.send_header(header, payload);
     }
 
+    /// A router marked its packet.
+    pub(crate) fn send_marked(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8]) {
+        let header = Header {
+            window: 60_000,
+            ..header(
+                flags,
+                self.irs.wrapping_add(seq),
+                self.iss.wrapping_add(ack),
+            )
+        };
+        self.send_as(header, payload, Ecn::Congestion);
+    }
+
     /// With all numbers as they stand on the wire.
     pub(crate) fn send_header(&mut self, header: Header, payload: &[u8]) {
+        self.send_as(header, payload, Ecn::NotCapable);
+    }
+
+    fn send_as(&mut self, header: Header, payload: &[u8], ecn: Ecn) {
         let mut octets = vec![0; header.len()];
         octets.extend_from_slice(payload);
         header.write(ADDRESSES.remote, ADDRESSES.local, &mut octets, Verify::Here);
         let segment =
             Segment::parse(ADDRESSES.remote, ADDRESSES.local, &octets, Verify::Here).unwrap();
-        self.engine.on_segment(self.now, &segment);
+        self.engine.on_marked_segment(self.now, &segment, ecn);
         assert_eq!(self.engine.check(self.now), Ok(()));
     }
 

@@ -45,6 +45,29 @@ fn both_directions_from_every_start() {
     }
 }
 
+/// RFC 5681 section 2: acknowledgments that say the same tell of a loss; where nothing is lost there are none.
+#[test]
+fn nothing_is_sent_again_over_a_clean_link() {
+    for sack in [true, false] {
+        let config = Config {
+            sack,
+            ..Config::default()
+        };
+        let sides = [
+            Side::new(config.clone(), 1, pattern(1, 2_000_000)),
+            Side::new(config, 2, pattern(2, 300_000)),
+        ];
+        let mut pair = Pair::new(Link::CLEAN, 1, sides);
+        pair.run_until(Duration::from_secs(20), all_read);
+        assert_whole(&pair);
+        for side in &pair.sides {
+            let stats = side.connection.as_ref().unwrap().recovery_stats();
+            let troubles = (stats.packets_resent, stats.congestion_events, stats.ptos);
+            assert_eq!(troubles, (0, 0, 0), "sack {sack}");
+        }
+    }
+}
+
 #[test]
 fn loss_duplication_and_reordering() {
     for seed in 0..300 {
@@ -54,6 +77,7 @@ fn loss_duplication_and_reordering() {
             jitter: Duration::from_micros(random.below(20_000)),
             loss: random.below(30),
             duplicate: random.below(20),
+            ..Link::CLEAN
         };
         let mut config = || Config {
             timestamps: random.percent(70),

@@ -10,6 +10,7 @@
 
 mod links;
 mod matrix;
+mod path;
 mod plain_peer;
 mod storms;
 mod support;

@@ -40,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) jitter: Duration,
     pub(crate) loss: u64,
     pub(crate) duplicate: u64,
+    /// Octets of the largest segment that passes; others vanish.
+    pub(crate) largest: usize,
 }
 
 impl Link {
@@ -48,6 +50,7 @@ impl Link {
         jitter: Duration::ZERO,
         loss: 0,
         duplicate: 0,
+        largest: usize::MAX,
     };
 }
 
@@ -254,7 +257,7 @@ impl Pair {
     }
 
     fn launch(&mut self, from: usize, segment: Vec<u8>) {
-        let lost = self.random.percent(self.link.loss);
+        let lost = self.random.percent(self.link.loss) || segment.len() > self.link.largest;
         if self.log {
             let Addresses { local, remote } = addresses(from);
             let parsed = Segment::parse(local, remote, &segment, Verify::Here).unwrap();

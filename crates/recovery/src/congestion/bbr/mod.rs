@@ -75,7 +75,7 @@ impl Bbr {
     /// A controller at the start of a connection. `config.seed` mixes the times at which flows probe.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mtu = u64::from(config.mtu.base).max(1);
+        let mtu = u64::from(config.mtu.start()).max(1);
         let least = mtu.saturating_mul(MIN_PIPE_PACKETS);
         let initial = mtu
             .saturating_mul(u64::from(config.initial_window_packets))
