@@ -185,8 +185,6 @@ gapless_seq::marks! {
     BbrShortTermLowered,
     /// Losses that chance explains lower nothing.
     BbrChanceLoss,
-    /// The first round without a queue tells what chance takes.
-    BbrChanceFirst,
     /// 5.3.4: ProbeRTT.
     BbrProbeRtt,
     /// 5.3.4.4: the least round trip time was measured.

@@ -177,15 +177,9 @@ impl Chance {
             .delivered
             .saturating_sub(self.delivered)
             .saturating_add(lost);
-        let calm = !probing && self.rtt > 0 && self.rtt <= without_queue(min_rtt);
-        // The first round that counts is judged by what it tells itself: as `Startup` ends nothing is known of chance, and to hold its
-        // losses for congestion would keep the rate below the path's until the next probing, seconds later. Worse, what is
-        // delivered then is what `Drain` let be sent.
-        let unknown = self.sample_lost == 0 && calm;
-        mark!(BbrChanceFirst, unknown && lost > 0);
-        let known_before = !unknown && lost <= self.of(sent, mtu);
+        let by_chance = lost <= self.of(sent, mtu);
         // What probing loses may be its own doing, even before a queue is noticed that others keep standing.
-        if calm {
+        if !probing && self.rtt > 0 && self.rtt <= without_queue(min_rtt) {
             let fade = |sum: u64, new: u64| {
                 sum.saturating_sub(sum >> CHANCE_GAIN_BITS)
                     .saturating_add(new)
@@ -194,7 +188,7 @@ impl Chance {
             self.sample_lost = fade(self.sample_lost, lost);
         }
         (self.delivered, self.lost, self.rtt) = (ack.delivered, ack.lost, 0);
-        known_before || (unknown && lost <= self.of(sent, mtu))
+        by_chance
     }
 
     /// Whether so much may be chance for all that is known at the start of a connection: no queue stands now, and it is not
