@@ -73,7 +73,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn entries(index: &str) -> Result<Vec<Entry<'_>>> {
     let mut entries = Vec::new();
     for line in index.lines().filter_map(|line| line.strip_prefix("| ")) {
-        let mut columns = line.trim_end_matches(" |").splitn(3, " | ");
+        // One bar only: an entry without any test ends with two.
+        let mut columns = line.strip_suffix('|').unwrap_or(line).splitn(3, " | ");
         let (Some(name), Some(what), Some(last)) = (columns.next(), columns.next(), columns.next())
         else {
             continue;
@@ -81,6 +82,7 @@ fn entries(index: &str) -> Result<Vec<Entry<'_>>> {
         if name == "Entry" {
             continue;
         }
+        let last = last.trim();
         let answer = match last.strip_prefix(ELSEWHERE) {
             Some(reason) => Answer::Elsewhere(reason),
             None => Answer::Tests(last.split('`').skip(1).step_by(2).map(place).collect()),
