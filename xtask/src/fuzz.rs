@@ -3,6 +3,8 @@
 use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,8 +14,14 @@ use std::thread;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Minutes for each target
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, conflicts_with = "runs")]
     minutes: f64,
+    /// Instead of minutes: so many inputs for each target, fewer for slow ones, the same ones each time for one program, corpus and --seed
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+    /// What the inputs of --runs are drawn from
+    #[arg(long, default_value_t = 1, requires = "runs", value_parser = clap::value_parser!(u32).range(1..))]
+    seed: u32,
     /// Only these targets, instead of all
     #[arg(long = "target")]
     targets: Vec<String>,
@@ -46,6 +54,59 @@ const MOST_KEPT: u32 = 600;
 /// MiB of memory, and seconds for one input, beyond which it is a finding.
 const MOST_MEMORY: u32 = 2000;
 const MOST_SECONDS: u32 = 20;
+
+/// Targets that take long for an input: so many times fewer of them.
+const SLOW: [(&str, u64); 3] = [("endpoint", 10), ("models", 2), ("whole_run", 200)];
+
+/// When fuzzing a target ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    /// After this time. What is tried is another thing each time, and what was found on other days is built upon.
+    Minutes(f64),
+    /// After so many inputs, which the committed corpus, the program and this seed decide on: who repeats it repeats it.
+    Runs { count: u64, seed: u32 },
+}
+
+impl Bound {
+    fn of(options: &Options, target: &str) -> Self {
+        let slow = SLOW.iter().find(|(slow, _)| *slow == target);
+        let fewer = slow.map_or(1, |(_, fewer)| *fewer);
+        match options.runs {
+            None => Self::Minutes(options.minutes),
+            Some(runs) => Self::Runs {
+                count: (runs / fewer).max(1),
+                seed: options.seed,
+            },
+        }
+    }
+
+    /// What libFuzzer is told of it.
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Minutes(minutes) => {
+                let seconds = (minutes * 60.0).ceil().max(1.0) as u64;
+                vec![format!("-max_total_time={seconds}")]
+            }
+            // Operands of comparisons depend on where memory lies and on the keys of hash tables, so what is mutated may not depend on
+            // them; and no directory is read again, nor written to.
+            Self::Runs { count, seed } => vec![
+                format!("-runs={count}"),
+                format!("-seed={seed}"),
+                "-use_cmp=0".into(),
+                "-reload=0".into(),
+            ],
+        }
+    }
+}
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Minutes(minutes) => write!(f, "for {minutes} min"),
+            Self::Runs { count, seed } => write!(f, "with {count} inputs of seed {seed}"),
+        }
+    }
+}
 
 /// How one target's run went.
 struct Outcome {
@@ -179,6 +240,23 @@ impl Places {
         self.fuzz.join("target/found").join(target)
     }
 
+    /// The committed corpus as libFuzzer's argument. Of a directory it takes the files as they come, which is another order on another
+    /// machine.
+    fn seed_inputs(&self, target: &str) -> Result<OsString> {
+        let entries = fs::read_dir(self.corpus(target))?;
+        let files: std::io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
+        let mut files = files?;
+        files.sort();
+        let names: Vec<&OsStr> = files.iter().map(|file| file.as_os_str()).collect();
+        let lists = self.fuzz.join("target/inputs");
+        fs::create_dir_all(&lists)?;
+        let list = lists.join(target);
+        fs::write(&list, names.join(OsStr::new(",")).as_encoded_bytes())?;
+        let mut argument = OsString::from("-seed_inputs=@");
+        argument.push(list);
+        Ok(argument)
+    }
+
     /// libFuzzer's own minimisation: for each thing that is covered, the smallest input that does.
     fn merge(&self, target: &str) -> Result<()> {
         let corpus = self.corpus(target);
@@ -215,8 +293,9 @@ fn fuzz_all(places: &Places, targets: &[String], options: &Options) -> Result<Ve
                         .ok()
                         .and_then(|mut waiting| waiting.pop_front());
                     let Some(target) = next else { return };
-                    println!("fuzzing {target} for {} min", options.minutes);
-                    let outcome = fuzz(places, target, options.minutes);
+                    let bound = Bound::of(options, target);
+                    println!("fuzzing {target} {bound}");
+                    let outcome = fuzz(places, target, bound);
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes.push(outcome);
                     }
@@ -230,16 +309,14 @@ fn fuzz_all(places: &Places, targets: &[String], options: &Options) -> Result<Ve
     Ok(outcomes)
 }
 
-fn fuzz(places: &Places, target: &str, minutes: f64) -> Result<Outcome> {
+fn fuzz(places: &Places, target: &str, bound: Bound) -> Result<Outcome> {
     let artifacts = places.fuzz.join("artifacts").join(target);
     let found = places.found(target);
     for directory in [&artifacts, &found, &places.corpus(target)] {
         fs::create_dir_all(directory)?;
     }
     let mut command = places.binary(target);
-    let seconds = (minutes * 60.0).ceil().max(1.0) as u64;
-    command.args([
-        format!("-max_total_time={seconds}"),
+    command.args(bound.arguments()).args([
         format!("-max_len={MOST_BYTES}"),
         format!("-rss_limit_mb={MOST_MEMORY}"),
         format!("-timeout={MOST_SECONDS}"),
@@ -253,7 +330,10 @@ fn fuzz(places: &Places, target: &str, minutes: f64) -> Result<Outcome> {
     if words.is_file() {
         command.arg(format!("-dict={}", words.display()));
     }
-    command.arg(&found).arg(places.corpus(target));
+    match bound {
+        Bound::Minutes(_) => command.arg(&found).arg(places.corpus(target)),
+        Bound::Runs { .. } => command.arg(places.seed_inputs(target)?),
+    };
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let output = command
         .output()
@@ -329,6 +409,29 @@ fn host() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inputs_are_counted_where_the_same_are_to_come_again() {
+        let bound = |runs| {
+            let options = Options {
+                minutes: 0.5,
+                runs,
+                seed: 7,
+                targets: Vec::new(),
+                jobs: 1,
+                outer: false,
+                list: false,
+                replay: None,
+                merge: false,
+            };
+            ["wire", "whole_run"].map(|target| Bound::of(&options, target).arguments())
+        };
+        let timed = bound(None);
+        assert_eq!(timed, [["-max_total_time=30"], ["-max_total_time=30"]]);
+        let [quick, slow] = bound(Some(1000));
+        assert_eq!((&*quick[0], &*slow[0]), ("-runs=1000", "-runs=5"));
+        assert!([&quick, &slow].iter().all(|it| it[1] == "-seed=7"));
+    }
 
     #[test]
     fn the_words_of_libfuzzer_are_read() {

@@ -10,7 +10,7 @@ use crate::peers::Kind;
 use crate::plan::{Scenario, Start, StreamPlan, Time};
 use gapless_link::Random;
 use gapless_udx::{CloseReason, Event, OpenError, ReadError};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stream::StreamRun;
 
@@ -24,7 +24,7 @@ pub(crate) struct App {
     random: Random,
     /// By place in the plans.
     runs: Vec<Option<StreamRun>>,
-    by_id: HashMap<StreamKey, usize>,
+    by_id: BTreeMap<StreamKey, usize>,
     strangers: Vec<Stranger>,
     opening_blocked: bool,
     closed: Option<CloseReason>,
@@ -60,7 +60,7 @@ impl App {
             ends_well: scenario.ends_well(),
             random: Random::for_purpose(scenario.seed, 100 + host as u64),
             runs: scenario.streams.iter().map(|_| None).collect(),
-            by_id: HashMap::new(),
+            by_id: BTreeMap::new(),
             strangers: Vec::new(),
             opening_blocked: false,
             closed: None,

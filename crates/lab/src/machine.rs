@@ -55,7 +55,7 @@ pub(crate) struct Model {
 }
 
 /// Names a stream of either.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum StreamKey {
     Ours(StreamId),
     Model(peers::Stream),

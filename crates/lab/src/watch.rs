@@ -14,7 +14,7 @@ use gapless_udx::wire::{
     Ack, ConnectionId, Datagram, DecodeError, Frame, Packet, Stream, Version, peek_destination,
 };
 use ordered::{Numbered, Seen};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// A rule and how it was broken.
@@ -45,16 +45,16 @@ struct Side {
     /// Highest of these.
     highest_received: Option<u64>,
     /// By its own ID of the stream: what it sent.
-    streams: HashMap<u32, StreamWatch>,
+    streams: BTreeMap<u32, StreamWatch>,
     /// Bytes exchanged with each address, for the limit before an address is proven.
-    paths: HashMap<SocketAddr, PathWatch>,
+    paths: BTreeMap<SocketAddr, PathWatch>,
     /// The challenges it sent, by nonce, and where to.
-    challenges: HashMap<u64, SocketAddr>,
+    challenges: BTreeMap<u64, SocketAddr>,
     /// How many challenges a model sent, and that one of them arrived.
     model_asked: (u32, bool),
     /// By the other side's ID of the stream: its own ID, and limits that came before that was known.
-    names: HashMap<u32, u32>,
-    early_limits: HashMap<u32, u64>,
+    names: BTreeMap<u32, u32>,
+    early_limits: BTreeMap<u32, u64>,
     asked: asked::Asked,
 }
 
@@ -91,12 +91,12 @@ impl Watch {
                 last_number: None,
                 received: Spans::default(),
                 highest_received: None,
-                streams: HashMap::new(),
-                paths: HashMap::new(),
-                challenges: HashMap::new(),
+                streams: BTreeMap::new(),
+                paths: BTreeMap::new(),
+                challenges: BTreeMap::new(),
                 model_asked: (0, false),
-                names: HashMap::new(),
-                early_limits: HashMap::new(),
+                names: BTreeMap::new(),
+                early_limits: BTreeMap::new(),
                 asked: asked::Asked::default(),
             }
         };
@@ -131,6 +131,7 @@ impl Watch {
             Some(Version::V2) => self.check_ordered(host, &packet)?,
             _ => self.check_number(host, &packet)?,
         }
+        self.note_remote(host, to, &packet);
         for frame in packet.frames() {
             self.note_told(host, other, &frame);
             match frame {

@@ -399,7 +399,8 @@ impl<'a, 'b> World<'a, 'b> {
         }
         let manners = &self.scenario.hosts[index].manners;
         let sends = manners.transmit_wait * (self.over.len() as u64 + 8);
-        let patience = ANSWER_WITHIN + manners.late + manners.receive_wait + sends;
+        let stands_still = manners.freeze.map_or(0, |freeze| freeze.length);
+        let patience = ANSWER_WITHIN + manners.late + manners.receive_wait + sends + stands_still;
         let told = self.watch.check_told(index, patience);
         told.map_err(|fault| self.violation(Some(index), fault))
     }

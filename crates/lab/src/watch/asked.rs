@@ -5,19 +5,21 @@ use super::{Fault, Watch};
 use crate::plan::Time;
 use crate::report::{Rule, Seconds};
 use gapless_udx::wire::{Frame, Packet, Version};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// What one side was asked. Streams by the asking side's own ID.
 #[derive(Default)]
 pub(super) struct Asked {
     /// Data of these streams reached it, so that it knows them.
-    known: HashSet<u32>,
+    known: BTreeSet<u32>,
     /// Of these there is nothing to tell. They were given up, and that was said; or their FIN is here. Who has sent a FIN has sent each
     /// byte once within what it was granted (UDX 8.3), and what is sent again lies there, too: no limit means anything to it any more,
     /// and what it asked before needs no answer.
-    settled: HashSet<u32>,
-    since: HashMap<u32, Time>,
+    settled: BTreeSet<u32>,
+    since: BTreeMap<u32, Time>,
+    /// Where it sent last what is not for another path.
+    remote: Option<SocketAddr>,
 }
 
 impl Watch {
@@ -37,7 +39,10 @@ impl Watch {
     pub(super) fn note_asked(&mut self, host: usize, from: SocketAddr, packet: &Packet<'_>) {
         let now = self.now;
         let side = &mut self.sides[host];
-        let proven = host == 0 || side.paths.get(&from).is_some_and(|path| path.proven);
+        // An address that was proven once and left since is not obeyed, either.
+        let is_there = side.asked.remote == Some(from);
+        let proven = is_there && side.paths.get(&from).is_some_and(|path| path.proven);
+        let proven = host == 0 || proven;
         let own = packet.header().source_stream;
         if packet.header().version != Version::V3.wire() {
             return;
@@ -60,6 +65,19 @@ impl Watch {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// `host` sends a packet there.
+    pub(super) fn note_remote(&mut self, host: usize, to: SocketAddr, packet: &Packet<'_>) {
+        let is_path = |frame| {
+            matches!(
+                frame,
+                Frame::PathChallenge { .. } | Frame::PathResponse { .. }
+            )
+        };
+        if !packet.frames().any(is_path) {
+            self.sides[host].asked.remote = Some(to);
         }
     }
 

@@ -46,7 +46,7 @@ use super::{Connection, Foreign, Read, ReceiveOrder, Stream};
 use connection::Conn;
 use gapless_link::Random;
 use gapless_udx::Instant;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// A UDP socket of a Dart program.
@@ -54,8 +54,8 @@ pub struct Dart {
     release: Release,
     random: Random,
     connections: Vec<Conn>,
-    by_id: HashMap<Vec<u8>, usize>,
-    by_address: HashMap<SocketAddr, usize>,
+    by_id: BTreeMap<Vec<u8>, usize>,
+    by_address: BTreeMap<SocketAddr, usize>,
     incoming: VecDeque<usize>,
     /// Datagrams of no connection.
     strays: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -68,8 +68,8 @@ impl Dart {
             release,
             random: Random::for_purpose(seed, 0xda),
             connections: Vec::new(),
-            by_id: HashMap::new(),
-            by_address: HashMap::new(),
+            by_id: BTreeMap::new(),
+            by_address: BTreeMap::new(),
             incoming: VecDeque::new(),
             strays: VecDeque::new(),
         }

@@ -439,10 +439,11 @@ impl Order {
             return Vec::new();
         }
         let mut ready = vec![packet.clone()];
-        let mut next = next + 1;
+        // Its numbers wrap as Go's do.
+        let mut next = next.wrapping_add(1);
         while let Some(packet) = self.early.remove(&next) {
             ready.push(packet);
-            next += 1;
+            next = next.wrapping_add(1);
         }
         self.next = Some(next);
         ready

@@ -30,7 +30,7 @@ use super::{Foreign, Read, ReceiveOrder, Stream};
 use connection::Connection;
 use gapless_link::Random;
 use gapless_udx::Instant;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Which Go.
@@ -47,9 +47,9 @@ pub(super) struct Go {
     random: Random,
     /// By handle.
     connections: Vec<Connection>,
-    by_id: HashMap<Vec<u8>, usize>,
+    by_id: BTreeMap<Vec<u8>, usize>,
     /// H25, V3: kept for ever, until 256 IDs are known; then nothing is kept any more.
-    early: HashMap<Vec<u8>, Vec<(Packet, usize)>>,
+    early: BTreeMap<Vec<u8>, Vec<(Packet, usize)>>,
     waiting: VecDeque<usize>,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
 }
@@ -70,8 +70,8 @@ impl Go {
             generation,
             random: Random::for_purpose(seed, PURPOSE),
             connections: Vec::new(),
-            by_id: HashMap::new(),
-            early: HashMap::new(),
+            by_id: BTreeMap::new(),
+            early: BTreeMap::new(),
             waiting: VecDeque::new(),
             out: VecDeque::new(),
         }

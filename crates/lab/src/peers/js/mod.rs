@@ -35,7 +35,7 @@ use gapless_link::Random;
 use gapless_udx::Instant;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -55,10 +55,10 @@ pub struct Js {
     options: Options,
     random: Random,
     connections: Vec<Conn>,
-    by_id: HashMap<Vec<u8>, usize>,
+    by_id: BTreeMap<Vec<u8>, usize>,
     incoming: VecDeque<usize>,
     /// Packets of IDs that no SYN came for, and since when.
-    early: HashMap<Vec<u8>, Early>,
+    early: BTreeMap<Vec<u8>, Early>,
     /// Answers of no connection in the second that began then.
     answers: (Instant, u32),
     strays: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -86,9 +86,9 @@ impl Js {
             options,
             random: Random::for_purpose(seed, 0x15),
             connections: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: BTreeMap::new(),
             incoming: VecDeque::new(),
-            early: HashMap::new(),
+            early: BTreeMap::new(),
             answers: (Instant::ZERO, 0),
             strays: VecDeque::new(),
         }

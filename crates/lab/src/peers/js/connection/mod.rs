@@ -12,7 +12,7 @@ use crate::peers::values::covers;
 use crate::peers::wire::{Frame, Packet};
 use gapless_link::Random;
 use gapless_udx::Instant;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ pub(super) struct Conn {
     recovery: Recovery,
     acks: Acks,
     streams: Vec<Stream>,
-    by_id: HashMap<u32, usize>,
-    by_remote: HashMap<u32, usize>,
+    by_id: BTreeMap<u32, usize>,
+    by_remote: BTreeMap<u32, usize>,
     incoming: VecDeque<usize>,
     /// Whose turn it is to send.
     turns: VecDeque<usize>,
@@ -75,8 +75,8 @@ impl Conn {
             recovery: Recovery::new(),
             acks: Acks::new(),
             streams: Vec::new(),
-            by_id: HashMap::new(),
-            by_remote: HashMap::new(),
+            by_id: BTreeMap::new(),
+            by_remote: BTreeMap::new(),
             incoming: VecDeque::new(),
             turns: VecDeque::new(),
             next_id,
