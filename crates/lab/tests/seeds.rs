@@ -25,11 +25,13 @@ fn no_seed_breaks_a_rule() {
 }
 
 /// What a hundred thousand seeds found that a few thousand did not. What each was is said where it was mended: a version 2 packet that was
-/// never acknowledged (39833), limits asked for and waited for (8951, 32318, 30039), a path that narrows (10969), challenges that are
-/// all lost (90113).
+/// never acknowledged (39833), limits asked for and waited for (8951, 32318, 30039, 140755, 162375), a path that narrows (10969), challenges
+/// that are all lost (90113), a stream that came before the last acknowledgement of another (111775).
 #[test]
 fn seeds_that_broke_a_rule_once_break_none() {
-    for seed in [8_951, 10_969, 30_039, 32_318, 39_833, 90_113] {
+    for seed in [
+        8_951, 10_969, 30_039, 32_318, 39_833, 90_113, 111_775, 140_755, 162_375,
+    ] {
         if let Err(failure) = run_seed(seed) {
             panic!("{failure}");
         }

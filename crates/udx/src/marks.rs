@@ -124,7 +124,7 @@ gapless_seq::marks! {
     OpeningSpread,
     /// UDX 8.5: a stream beyond our limit is reset.
     StreamRefused,
-    /// So many were refused that the packet has to come again.
+    /// So many were refused, or the peer may take another stream for over, that the packet has to come again.
     RefusalPostponed,
     /// D2: the peer named our ID of its stream, and it is free.
     IdTakenFromPeer,

@@ -219,8 +219,13 @@ impl Connection {
                     outcome.refused = true;
                     return;
                 }
+                if !self.streams.admits() && self.streams.may_be_over_there() {
+                    mark!(RefusalPostponed);
+                    // UDX 8.5: not acknowledged, so it comes again when there may be room.
+                    outcome.refused = true;
+                    return;
+                }
                 if !self.streams.admits() {
-                    // UDX 8.5
                     self.refuse(PeerMisbehaved::TooManyStreams);
                     outcome.refused |= !self.refuse_stream(header);
                     return;

@@ -12,7 +12,7 @@ use gapless_seq::{RangeSet, mark, sabotage};
 use crate::config::ConnectionConfig;
 use crate::limits::Limits;
 use crate::peer::Rules;
-use crate::stream::{Blocks, Discipline, RecvHalf, SendHalf, WindowConfig};
+use crate::stream::{Blocks, Discipline, RecvHalf, SendHalf, SendState, WindowConfig};
 
 /// Names a stream within its connection: this side's ID of it on the wire.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -320,6 +320,16 @@ impl Streams {
     /// Whether the peer may open one more.
     pub(crate) fn admits(&self) -> bool {
         self.open_by_peer < self.max_by_peer
+    }
+
+    /// Whether the peer may take a stream of its own for over that is still held here: all of both directions is on the other side, or
+    /// on its way there, and what is missing is an acknowledgement or a reader. It may then open the next one in good faith.
+    pub(crate) fn may_be_over_there(&self) -> bool {
+        let mut theirs = self.table.values().filter(|stream| !stream.opened_by_us);
+        theirs.any(|stream| {
+            let all_came = stream.recv.is_complete() || stream.recv.is_finished();
+            all_came && !matches!(stream.send.state(), SendState::Ready | SendState::Sending)
+        })
     }
 
     /// Creates a stream that the peer opened. If it named our ID, that is taken if it is free (D2).

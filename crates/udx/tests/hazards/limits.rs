@@ -10,7 +10,8 @@ use gapless_udx::{
 
 use crate::duo::Duo;
 use crate::rig::{
-    CHOSEN, Hand, MS, Rig, Seen, acknowledged, data, dialed_like_go, home, open_with_go, syn,
+    CHOSEN, Hand, MS, Rig, Seen, ack, acknowledged, data, dialed_like_go, fin, home, open_with_go,
+    syn,
 };
 
 fn limited(limits: Limits) -> Rig {
@@ -229,6 +230,37 @@ fn streams_beyond_our_limit_are_reset_with_code_2_and_stay_refused() {
     assert_eq!(rig.connection().accept(), None);
     hand.send(&mut rig, 11, (0, 13), &[syn(b"q")]);
     assert!(rig.connection().accept().is_some());
+}
+
+#[test]
+fn a_stream_that_comes_before_the_last_acknowledgement_of_another_is_not_refused() {
+    let mut rig = limited(Limits {
+        max_streams: 1,
+        ..Limits::default()
+    });
+    let (hand, id) = open_with_go(&mut rig);
+    hand.send(&mut rig, 2, (0, 1), &[fin(0)]);
+    rig.finish(id);
+    let seen = rig.sent();
+    let ours = seen.iter().filter(|seen| seen.stream().is_some());
+    let last = ours.map(Seen::number).next_back().expect("our FIN");
+    rig.connection().release_stream(id);
+    // Both FINs are there. What is missing here is an acknowledgement.
+    hand.send(&mut rig, 3, (0, 3), &[syn(b"next")]);
+    rig.wait(50 * MS);
+    let seen = rig.sent();
+    assert!(seen.iter().all(|seen| seen.resets().is_none()));
+    assert!(!acknowledged(&seen).contains(&3));
+    hand.send(&mut rig, 0, (0, 0), &[ack(last, last + 1)]);
+    hand.send(&mut rig, 4, (0, 3), &[syn(b"next")]);
+    rig.wait(50 * MS);
+    assert!(acknowledged(&rig.sent()).contains(&4));
+    let next = rig.accept();
+    assert_eq!(rig.read(next), b"next");
+    // This one is not over for anybody.
+    hand.send(&mut rig, 5, (0, 5), &[syn(b"more")]);
+    rig.wait(50 * MS);
+    assert!(rig.sent().iter().any(|seen| seen.resets() == Some(2)));
 }
 
 #[test]
