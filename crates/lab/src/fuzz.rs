@@ -9,6 +9,7 @@ mod numbers;
 mod profile;
 mod recovery;
 mod script;
+mod tcp;
 
 use script::Script;
 
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All that need nothing but the engines and the lab.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("acks", acks::acks),
     ("decoders", decoders),
     ("endpoint", endpoint),
@@ -34,6 +35,8 @@ pub const TARGETS: [Target; 9] = [
     ("profile", profile::profile),
     ("ranges", numbers::ranges),
     ("recovery", recovery::recovery),
+    ("tcp_stack", tcp::stack),
+    ("tcp_wire", tcp::wire),
     ("whole_run", whole_run),
     ("wire", numbers::wire),
 ];

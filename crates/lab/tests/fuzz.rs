@@ -11,6 +11,7 @@ use gapless_udx::wire::{ConnectionId, Encoder, Frame, Header, Ordered, Stream, V
 const DECODED: u64 = 200_000;
 const DRIVEN: u64 = 20_000;
 const RANDOM: u64 = 2_000;
+const STACKS: u64 = 10_000;
 
 /// Packets of both versions with every frame, to be mutated.
 fn models() -> Vec<Vec<u8>> {
@@ -129,6 +130,52 @@ fn mutated_scripts_do_no_harm_to_an_endpoint() {
         }
         let run = std::panic::catch_unwind(|| fuzz::endpoint(&script));
         assert!(run.is_ok(), "seed {seed}: {script:02x?}");
+    }
+}
+
+/// Steps for a stack of TCP that mean something: strangers that knock, peers that answer nearly rightly, calls, time. What the bytes of a step
+/// are, `crates/lab/src/fuzz/tcp.rs` tells.
+#[test]
+fn scripts_that_are_nearly_right_do_no_harm_to_tcp() {
+    for seed in 0..STACKS {
+        let mut random = Random::new(seed);
+        let mut script = vec![random.bits() as u8];
+        for _ in 0..random.between(1, 60) {
+            tcp_step(&mut random, &mut script);
+        }
+        if random.below(4) == 0 {
+            mutate(&mut random, &mut script);
+        }
+        let run = catch_unwind(|| fuzz::run("tcp_stack", &script));
+        assert!(run.is_ok(), "seed {seed}: {script:02x?}");
+    }
+}
+
+fn tcp_step(random: &mut Random, script: &mut Vec<u8>) {
+    let mut any_of = |choices: &[u8]| choices[random.below(choices.len() as u64) as usize];
+    let step = any_of(&[0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 8, 8, 8, 8, 8, 8]);
+    script.push(step);
+    match step {
+        // Time: up to a minute.
+        0 => script.push(20 + random.below(16) as u8),
+        // A SYN to a listener, with the usual options.
+        3 => {
+            let ports = [any_of(&[0, 1]), any_of(&[1, 2]), any_of(&[0, 1, 2, 3])];
+            script.extend(ports);
+            script.extend((0..4).map(|_| random.below(12) as u8));
+            script.extend([0, 0x10, 4, 5]);
+        }
+        // A peer's answer: flags, how far its numbers are off, window, length, options.
+        8 => {
+            script.push(any_of(&[0, 1, 2, 3]));
+            script.push(any_of(&[0, 0, 0, 0xd2, 0xc1, 0xc4, 0xff]));
+            let far = random.bits() as u8;
+            let mut any_of = |choices: &[u8]| choices[random.below(choices.len() as u64) as usize];
+            script.extend([any_of(&[0, 0, 0, far]), any_of(&[0, 0, 0, far])]);
+            script.extend([any_of(&[0, 1, 2, 3, 4]), any_of(&[0, 1, 2, 3, 4, 5])]);
+            script.push(any_of(&[0, 0, 4, 0x10, 8]));
+        }
+        _ => script.extend((0..3).map(|_| random.below(12) as u8)),
     }
 }
 
