@@ -7,6 +7,7 @@ mod idle;
 mod process;
 mod report;
 mod side;
+mod tcp;
 mod transport;
 mod usage;
 
@@ -24,6 +25,8 @@ enum What {
     Udx(compare::Options),
     /// What idle connections cost.
     Idle(idle::Options),
+    /// The TCP engine beside smoltcp's, without sockets.
+    Tcp(tcp::Options),
     /// The UDX engine alone, without sockets.
     Engine {
         /// Megabytes to move.
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Udx(options) => compare::run(&options),
         What::Idle(options) => idle::run(&options),
+        What::Tcp(options) => tcp::run(&options),
         What::IdleSide(options) => idle::run_side(&options),
         What::Side(options) => side::run(options),
         What::Engine { megabytes, streams } => engine(megabytes, streams),

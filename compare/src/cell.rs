@@ -9,10 +9,11 @@ use crate::ours::Udx;
 use crate::path::{Path, SECOND};
 use crate::quinn::{Control, Quinn};
 use crate::smoltcp::Smoltcp;
+use crate::tcp::Tcp;
 use crate::world::{Waits, World};
 
 /// A transfer of `bytes` that begins at `now`. To a `known` peer, what a program remembers of an earlier connection shortens the opening:
-/// its version, or a session of TLS. smoltcp remembers nothing.
+/// its version, or a session of TLS. TCP remembers nothing.
 pub(crate) fn transfer(
     kind: Kind,
     path: &Path,
@@ -28,6 +29,7 @@ pub(crate) fn transfer(
         let buffer = usize::try_from(window)?;
         Smoltcp::new(control, buffer, bytes, now, seed)
     };
+    let tcp = |algorithm| Tcp::new(algorithm, window, bytes, now, seed);
     Ok(match kind {
         Kind::Cubic => Box::new(udx(Algorithm::Cubic)?),
         Kind::NewReno => Box::new(udx(Algorithm::NewReno)?),
@@ -37,6 +39,8 @@ pub(crate) fn transfer(
         Kind::QuinnBbr => Box::new(quinn(Control::Bbr)?),
         Kind::SmoltcpCubic => Box::new(smoltcp(CongestionControl::Cubic)?),
         Kind::SmoltcpReno => Box::new(smoltcp(CongestionControl::Reno)?),
+        Kind::Tcp => Box::new(tcp(Algorithm::Cubic)?),
+        Kind::TcpBbr => Box::new(tcp(Algorithm::Bbr)?),
     })
 }
 

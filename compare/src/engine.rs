@@ -89,9 +89,14 @@ pub(crate) enum Kind {
     SmoltcpCubic,
     /// smoltcp's TCP with Reno
     SmoltcpReno,
+    /// Gapless TCP with CUBIC
+    Tcp,
+    /// Gapless TCP with BBR
+    TcpBbr,
 }
 
 impl Kind {
+    /// Those of the whole table, which is about UDX. TCP of ours is compared where it is named.
     pub(crate) const ALL: [Kind; 8] = [
         Kind::Cubic,
         Kind::NewReno,
@@ -114,30 +119,38 @@ impl Kind {
             Kind::QuinnBbr => "quinn BBR",
             Kind::SmoltcpCubic => "smoltcp CUBIC",
             Kind::SmoltcpReno => "smoltcp Reno",
+            Kind::Tcp => "gapless TCP CUBIC",
+            Kind::TcpBbr => "gapless TCP BBR",
         }
     }
 
     /// Whether it is of this project.
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Kind::Cubic | Kind::NewReno | Kind::Bbr)
+        matches!(
+            self,
+            Kind::Cubic | Kind::NewReno | Kind::Bbr | Kind::Tcp | Kind::TcpBbr
+        )
     }
 
     /// Whether it opens faster to a peer that it was connected with before.
     pub(crate) fn remembers(self) -> bool {
-        !matches!(self, Kind::SmoltcpCubic | Kind::SmoltcpReno)
+        !matches!(
+            self,
+            Kind::SmoltcpCubic | Kind::SmoltcpReno | Kind::Tcp | Kind::TcpBbr
+        )
     }
 
     /// Whether a lost packet does not mean to it that it is too fast.
     pub(crate) fn bears_loss(self) -> bool {
-        matches!(self, Kind::Bbr | Kind::QuinnBbr)
+        matches!(self, Kind::Bbr | Kind::QuinnBbr | Kind::TcpBbr)
     }
 
     /// What it is measured against: quinn's controller of the same family.
     pub(crate) fn rival(self) -> Kind {
         match self {
-            Kind::Cubic | Kind::QuinnCubic | Kind::SmoltcpCubic => Kind::QuinnCubic,
+            Kind::Cubic | Kind::QuinnCubic | Kind::SmoltcpCubic | Kind::Tcp => Kind::QuinnCubic,
             Kind::NewReno | Kind::QuinnNewReno | Kind::SmoltcpReno => Kind::QuinnNewReno,
-            Kind::Bbr | Kind::QuinnBbr => Kind::QuinnBbr,
+            Kind::Bbr | Kind::QuinnBbr | Kind::TcpBbr => Kind::QuinnBbr,
         }
     }
 }

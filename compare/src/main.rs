@@ -17,6 +17,7 @@ mod rows;
 mod smoltcp;
 mod snapshot;
 mod source;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -64,6 +64,8 @@ fn color(kind: Kind) -> Color {
         Kind::QuinnBbr => Color::Red,
         Kind::SmoltcpCubic => Color::Violet,
         Kind::SmoltcpReno => Color::Pink,
+        Kind::Tcp => Color::Blue,
+        Kind::TcpBbr => Color::Green,
     }
 }
 

@@ -84,9 +84,9 @@ impl Path {
         let reno = 1.2 / loss.sqrt();
         let cubic = 1.054 * (rtt / loss).powf(0.75);
         let window = match kind {
-            Kind::Bbr | Kind::QuinnBbr => f64::INFINITY,
+            Kind::Bbr | Kind::QuinnBbr | Kind::TcpBbr => f64::INFINITY,
             Kind::NewReno | Kind::QuinnNewReno | Kind::SmoltcpReno => reno,
-            Kind::Cubic | Kind::QuinnCubic | Kind::SmoltcpCubic => cubic.max(reno),
+            Kind::Cubic | Kind::QuinnCubic | Kind::SmoltcpCubic | Kind::Tcp => cubic.max(reno),
         };
         let share = window * f64::from(PACKET) / rtt / self.capacity() as f64;
         Some(share.min(1.0) * (1.0 - loss) * 100.0)

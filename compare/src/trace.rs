@@ -92,7 +92,7 @@ fn content(kind: Kind, seen: &Seen<'_>) -> String {
     let size = format!("{:4} bytes", seen.packet.size);
     let bytes = &seen.packet.bytes;
     match kind {
-        Kind::SmoltcpCubic | Kind::SmoltcpReno => {
+        Kind::SmoltcpCubic | Kind::SmoltcpReno | Kind::Tcp | Kind::TcpBbr => {
             let packet = PrettyPrinter::<Ipv4Packet<&[u8]>>::new("", bytes).to_string();
             let segment = packet.lines().next_back().unwrap_or_default().trim();
             format!("{size} {segment}")

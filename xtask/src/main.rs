@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Measure Gapless beside other implementations: `udx`, `idle`, `engine`
+    /// Measure Gapless beside other implementations: `udx`, `idle`, `engine`, `tcp`
     Bench(program::Arguments),
     /// Check the rules of the house, here as in CI
     Check(check::Options),
