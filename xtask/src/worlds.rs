@@ -22,6 +22,8 @@ const PLACES: [(&[&str], &str); 2] = [
             "gapless-recovery",
             "--package",
             "gapless-udx",
+            "--package",
+            "gapless-tcp",
             "--lib",
         ],
         "exhaustive",

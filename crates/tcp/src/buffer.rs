@@ -13,6 +13,7 @@ const FIRST_CAPACITY: usize = 4096;
 
 /// A ring in which the octet at a position has a place that follows from the position alone. Which positions hold something is
 /// the owner's knowledge; they never span more than [`capacity`](Self::capacity).
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(crate) struct ByteRing {
     /// Empty, or a power of two octets.

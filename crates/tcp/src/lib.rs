@@ -21,16 +21,20 @@ extern crate alloc;
 
 mod buffer;
 mod connection;
+#[cfg(feature = "marks")]
+pub mod marks;
 mod num;
 mod place;
 mod receive;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 mod send;
 mod stack;
 pub mod wire;
 
 pub use connection::{
-    Addresses, CloseReason, Config, Connection, KeepAlive, Opening, Ports, ReadError, State,
-    WriteError,
+    Addresses, BlockedOn, CloseReason, Config, Connection, ConnectionStats, KeepAlive, Opening,
+    Ports, ReadError, State, WriteError,
 };
 pub use gapless_recovery::{Algorithm, Instant, Stats as RecoveryStats};
 pub use stack::{

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 /// One value on the heap. `Box` ends the program when there is no memory; this tells.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct Place<T>(Vec<T>);
 

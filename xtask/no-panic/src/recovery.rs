@@ -128,6 +128,7 @@ fn questions<R>(recovery: &Recovery<R>, now: Instant, bytes: u32) {
     black_box((
         recovery.may_send(now, bytes),
         recovery.owes_probe(),
+        recovery.has_room(),
         recovery.next_number(),
         recovery.oldest_number(),
     ));

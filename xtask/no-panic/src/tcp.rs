@@ -50,6 +50,7 @@ fn tcp_calls(connection: &mut Connection, now: Instant, octets: &mut [u8], call:
     let read = connection.read(octets).unwrap_or(0);
     black_box(connection.peek());
     black_box(connection.is_flushed());
+    black_box((connection.blocked_on(now), connection.stats()));
     written.max(read)
 }
 

@@ -153,6 +153,12 @@ impl<R> Recovery<R> {
             .map_or(Permission::Now, Permission::Pacer)
     }
 
+    /// Whether [`Recovery::commit`] finds room in the sent log: a probe may leave whatever the window says, but not without a record.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.log.is_full()
+    }
+
     /// A timeout asks for a packet that the peer must answer.
     #[must_use]
     pub fn owes_probe(&self) -> bool {

@@ -6,6 +6,7 @@ use crate::wire::{SackBlock, Segment};
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use gapless_recovery::{Echo, Instant};
+use gapless_seq::{mark, sabotage};
 
 /// Ranges that one segment can acknowledge: the cumulative one and four blocks.
 const MOST_RANGES: usize = crate::wire::MAX_SACK_BLOCKS + 1;
@@ -16,6 +17,9 @@ impl Connection {
         let before = self.out.una;
         let una = acknowledgment.min(self.out.max).max(before);
         self.out.una = una;
+        // The edge stays where it was told to be until a segment tells another (RFC 9293 3.8.6): of those whose acknowledgment counts
+        // and whose window does not, too.
+        self.out.window = self.out.window.saturating_sub(una.saturating_sub(before));
         self.tell_recovery(now, before, una, segment);
         self.watch_for_reneging(now);
         if una > before {
@@ -104,7 +108,7 @@ impl Connection {
             && oldest <= left
             && self.out.first < left
             && left < right
-            && right <= self.next();
+            && right <= sabotage!(UnsentBlockBelieved, u64::MAX, self.next());
         is_sane.then(|| left..=right.saturating_sub(1))
     }
 
@@ -185,6 +189,10 @@ impl Connection {
         if is_newer && acknowledgment >= self.out.una {
             self.out.window = self.scaled(segment.header.window);
             self.out.max_window = self.out.max_window.max(self.out.window);
+            mark!(
+                WindowShrank,
+                self.out.una.saturating_add(self.out.window) < self.next()
+            );
             self.out.updated_by = by;
         }
     }

@@ -7,6 +7,7 @@ use crate::receive::Accepted;
 use crate::wire::{Ecn, Flags, Segment};
 use core::time::Duration;
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 /// Acknowledgments to strangers, or to a peer that is out of step: at most one in this time (R12; RFC 5961 section 7, for each
 /// connection by itself, because a common limit tells a stranger about others: CVE-2016-5696).
@@ -31,12 +32,14 @@ impl Connection {
             }
             Disposition::TakeSyn { acknowledges } => self.take_syn(now, segment, acknowledges),
             Disposition::TakeCrossed => {
+                mark!(CrossedSyn);
                 let acknowledgment = self.out.max;
                 self.establish(now);
                 self.acknowledge(now, acknowledgment, segment);
                 self.owe_acknowledgment();
             }
             Disposition::Repeat => {
+                mark!(OutsideAnswered);
                 self.inward
                     .buffer
                     .note_duplicate(numbers.sequence, segment.payload);
@@ -44,7 +47,10 @@ impl Connection {
                 self.heard(now);
                 self.take_crossing(now, segment, numbers);
             }
-            Disposition::Old => self.owe_another(),
+            Disposition::Old => {
+                mark!(StampOld);
+                self.owe_another();
+            }
             Disposition::Challenge => {
                 self.challenge(now);
                 self.take_crossing(now, segment, numbers);
@@ -89,6 +95,8 @@ impl Connection {
         let acknowledgment = self.out.max;
         self.establish(now);
         self.acknowledge(now, acknowledgment, segment);
+        // Counted from what it acknowledges.
+        self.out.window = u64::from(segment.header.window);
         // Data and FIN in a SYN come again if they are not taken; they are taken (RFC 9293 3.10.7.3, "fifth").
         let start = self.inward.first.saturating_add(1);
         self.take_text(now, start, segment);
@@ -154,6 +162,7 @@ impl Connection {
         }
         if self.inward.is_shut && self.brings_news(start, segment) {
             // RFC 9293 3.6.1: nobody here will read it, and the peer has to know.
+            mark!(DataForNobody);
             self.abort(now);
             return;
         }
@@ -192,7 +201,8 @@ impl Connection {
             self.owe_acknowledgment();
         } else if self.timers.ack.is_none() {
             // C17: armed by the first and not put off by those that follow.
-            self.timers.ack = Some(now.saturating_add(self.config.ack_delay));
+            let until = now.saturating_add(self.config.ack_delay);
+            self.timers.ack = sabotage!(DelayedAckForgotten, None, Some(until));
         }
     }
 
@@ -213,7 +223,9 @@ impl Connection {
             .out
             .challenged
             .is_none_or(|at| now.saturating_duration_since(at) >= CHALLENGE_INTERVAL);
+        mark!(ChallengeHeldBack, !is_free);
         if is_free {
+            mark!(Challenged);
             self.out.challenged = Some(now);
             self.owe_acknowledgment();
         }

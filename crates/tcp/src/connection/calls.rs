@@ -2,6 +2,7 @@
 
 use super::{CloseReason, Connection, State};
 use gapless_recovery::Instant;
+use gapless_seq::mark;
 
 /// Why nothing was read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
@@ -64,6 +65,7 @@ impl Connection {
                     .window()
                     .wants_update(u64::from(self.payload_limit()))
             {
+                mark!(UpdateOwed);
                 self.owe_acknowledgment();
             }
             return Ok(read);
@@ -103,6 +105,7 @@ impl Connection {
             return;
         }
         if self.inward.buffer.readable() > 0 {
+            mark!(ClosedUnread);
             self.abort(now);
             return;
         }

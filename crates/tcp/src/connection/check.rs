@@ -48,6 +48,12 @@ impl Connection {
         if waits && self.state != State::Closed && self.next_deadline(now).is_none() {
             return Err("R10: something waits, and no timer is armed");
         }
+        // C17; what has no room beside data goes with an acknowledgment of its own.
+        let is_untold = self.inward.last_acknowledged < window.next();
+        let is_owed = self.inward.owed_now > 0 || self.timers.ack.is_some();
+        if is_untold && !is_owed && self.state.takes_data() {
+            return Err("R10: an acknowledgment is held back, and no timer is armed");
+        }
         Ok(())
     }
 }

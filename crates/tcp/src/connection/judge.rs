@@ -4,6 +4,7 @@ use super::stamps::Paws;
 use super::{Connection, State};
 use crate::wire::{Flags, Segment};
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 
 /// What is to become of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +62,11 @@ impl Connection {
     fn numbers(&self, segment: &Segment<'_>) -> Numbers {
         let header = &segment.header;
         let expected = self.inward.buffer.window().next();
-        let sequence = header.sequence.expand(expected);
+        let sequence = sabotage!(
+            WrapIgnored,
+            expected & !u64::from(u32::MAX) | u64::from(u32::from(header.sequence)),
+            header.sequence.expand(expected)
+        );
         let has_ack = header.flags.has(Flags::ACK);
         Numbers {
             sequence,
@@ -115,22 +120,31 @@ impl Connection {
         if let Some(verdict) = self.judge_stamps(now, segment) {
             return verdict;
         }
+        if is_reset && sabotage!(ResetUnchecked) {
+            return Disposition::PeerReset;
+        }
         if self.is_crossed(flags, numbers) {
             return Disposition::TakeCrossed;
         }
         if !self.is_acceptable(segment, numbers) {
             // "If the RST bit is set, drop"; and it refreshes nothing (B5).
             return if is_reset {
+                mark!(ResetIgnored);
                 Disposition::Drop
             } else {
                 self.judge_unacceptable(segment, numbers)
             };
         }
+        if flags.has(Flags::SYN) && sabotage!(SynEnds) {
+            return Disposition::PeerReset;
+        }
         if is_reset {
             // RFC 5961 3.2: only at exactly the next number; elsewhere in the window it is challenged.
-            return if numbers.sequence == self.inward.buffer.window().next() {
+            let next = self.inward.buffer.window().next();
+            return if numbers.sequence == next || sabotage!(ResetInWindow) {
                 Disposition::PeerReset
             } else {
+                mark!(ResetChallenged);
                 Disposition::Challenge
             };
         }
@@ -178,7 +192,8 @@ impl Connection {
             // A FIN takes no room (C7).
             return open.start <= sequence && sequence <= open.end;
         }
-        sequence < open.end && open.start < end
+        let edge = sabotage!(BeyondWindowTaken, u64::MAX, open.end);
+        sequence < edge && open.start < end
     }
 
     fn judge_unacceptable(&self, segment: &Segment<'_>, numbers: Numbers) -> Disposition {
@@ -190,6 +205,8 @@ impl Connection {
             && numbers.sequence == self.inward.first
             && segment.payload.is_empty();
         // Data that came before, or a probe of a closed window: they ask for an acknowledgment each (R13, B5).
+        mark!(SynAgain, syn_again);
+        mark!(FinAgain, is_fin_again(segment, numbers, next));
         let asks = !is_syn && !segment.payload.is_empty() || is_fin_again(segment, numbers, next);
         if syn_again || asks || is_keep_alive(segment, numbers, next) {
             Disposition::Repeat
@@ -215,7 +232,8 @@ impl Connection {
         }
         // R3: never what was not sent. RFC 5961 5.2: nor what lies further back than the peer could ever have sent.
         let oldest = self.out.una.saturating_sub(self.out.max_window);
-        if acknowledgment > self.out.max || acknowledgment < oldest {
+        let most = sabotage!(UnsentAckBelieved, u64::MAX, self.out.max);
+        if acknowledgment > most || acknowledgment < oldest {
             Disposition::Challenge
         } else {
             Disposition::Take

@@ -5,6 +5,7 @@
 
 mod acknowledge;
 mod arrive;
+mod blocked;
 mod calls;
 mod check;
 mod close;
@@ -23,9 +24,11 @@ use crate::receive::ReceiveBuffer;
 use crate::send::SendBuffer;
 use ecn::Notification;
 use gapless_recovery::{Instant, Recovery, Stats as RecoveryStats};
+use gapless_seq::{mark, sabotage};
 use stamps::Stamps;
 use timers::Timers;
 
+pub use blocked::{BlockedOn, ConnectionStats};
 pub use calls::{ReadError, WriteError};
 pub use close::CloseReason;
 pub use config::{Config, KeepAlive};
@@ -207,9 +210,11 @@ impl Connection {
         }
         self.state = state;
         self.timers.on_state(state);
+        mark!(ClosedAtOnce, state == State::Closing);
         match state {
             State::TimeWait => {
-                self.timers.time_wait = Some(now.saturating_add(self.config.time_wait));
+                let until = now.saturating_add(self.config.time_wait);
+                self.timers.time_wait = Some(sabotage!(TimeWaitForgotten, Instant::MAX, until));
             }
             State::FinWait2 if self.inward.is_shut => {
                 self.timers.fin_wait = Some(now.saturating_add(self.config.fin_wait_timeout));

@@ -10,7 +10,7 @@ use crate::send::SendBuffer;
 use crate::wire::{Header, Options};
 use core::time::Duration;
 use gapless_recovery::{Config as RecoveryConfig, Instant, MtuConfig, Numbering, Recovery};
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, mark};
 
 /// The two ports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -121,6 +121,7 @@ impl Connection {
     /// A router says how large a segment may be (RFC 1191, RFC 8201): never less than what every path carries, and never more than before.
     pub(crate) fn on_too_big(&mut self, now: Instant, segment: u32) {
         let segment = u16::try_from(segment).unwrap_or(u16::MAX);
+        mark!(PathLowered, segment < self.path_mtu());
         self.recovery.on_size_limit(now, segment, false);
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Connection, Record, State};
 use gapless_recovery::{Instant, Permission, RecordId};
+use gapless_seq::{mark, sabotage};
 
 /// A segment to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +94,10 @@ impl Connection {
         if queued == 0 && !fin_waits {
             return Err(Idle::Nothing);
         }
+        // P1: what is new has no number without a record; a timeout that finds no room repeats what is old.
+        if !self.recovery.has_room() {
+            return Err(Idle::Congestion);
+        }
         let room = self.window_room();
         let payload = u64::from(self.payload_limit());
         let length = queued.min(payload).min(room);
@@ -109,8 +114,12 @@ impl Connection {
         // Nagle, and the sender's part against silly windows: full segments, or the last one when nothing is in flight, or half of
         // the largest window that the peer ever offered.
         let half = length >= self.out.max_window.wrapping_shr(1).max(1);
-        let small_is_fine = fin || (is_last && (!self.config.nagle || !outstanding)) || half;
+        let small_is_fine = fin
+            || (is_last && (!self.config.nagle || !outstanding && !sabotage!(NagleForEver)))
+            || half;
         if !is_full && !small_is_fine && !self.out.owes_probe {
+            mark!(NagleHolds, is_last);
+            mark!(SillyWindowAvoided, !is_last);
             return Err(if is_last { Idle::Nagle } else { Idle::Window });
         }
         self.permit(now, self.cost(length))?;
@@ -145,6 +154,7 @@ impl Connection {
         if !self.out.owes_probe {
             return Err(Idle::Window);
         }
+        mark!(WindowProbed);
         let end = next.saturating_add(1).min(written);
         Ok(Plan::New {
             end,
@@ -155,17 +165,18 @@ impl Connection {
     /// Numbers that the peer's window leaves: never negative (A3).
     pub(super) fn window_room(&self) -> u64 {
         let edge = self.out.una.saturating_add(self.out.window);
-        edge.saturating_sub(self.next())
+        sabotage!(
+            RoomWraps,
+            edge.wrapping_sub(self.next()),
+            edge.saturating_sub(self.next())
+        )
     }
 
     /// The most octets that a segment may carry (RFC 9293 3.7.1, Eff.snd.MSS; RFC 6691): at least one (R18).
     pub(super) fn payload_limit(&self) -> u16 {
         let path = self.path_mtu().saturating_sub(HEADER);
-        self.out
-            .mss
-            .min(path)
-            .saturating_sub(self.stamps_length())
-            .max(1)
+        let most = sabotage!(SizeIgnored, path, self.out.mss.min(path));
+        most.saturating_sub(self.stamps_length()).max(1)
     }
 
     const fn stamps_length(&self) -> u16 {

@@ -3,7 +3,7 @@
 use crate::wire::Timestamps;
 use core::time::Duration;
 use gapless_recovery::Instant;
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, sabotage};
 
 /// How long the peer's clock may be remembered: before its sign can turn (RFC 7323 5.5).
 const VALID_FOR: Duration = Duration::from_secs(24 * 24 * 3600);
@@ -45,7 +45,9 @@ impl Stamps {
     /// RFC 7323 5.3, R1.
     pub(super) fn judge(&self, now: Instant, stamps: Timestamps) -> Paws {
         let age = now.saturating_duration_since(self.noted);
-        if age < VALID_FOR && stamps.value.expand(self.recent) < self.recent {
+        let value = stamps.value.expand(self.recent);
+        let oldest = self.recent.saturating_add(sabotage!(PawsOffByOne, 1, 0));
+        if age < VALID_FOR && value < oldest {
             Paws::Old
         } else {
             Paws::Fresh

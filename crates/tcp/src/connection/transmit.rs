@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use core::ops::Range;
 use core::time::Duration;
 use gapless_recovery::{Class, Instant, RecordId};
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, mark, sabotage};
 
 /// Where segments go: for their checksums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +61,13 @@ impl Connection {
             Err(Idle::Pacer(at)) => Some(at),
             _ => None,
         };
-        [self.timers.next(), self.recovery.next_deadline(), paced]
+        let recovery = self.recovery.next_deadline();
+        let recovery = sabotage!(
+            TimerShared,
+            recovery.filter(|_| self.timers.next().is_none()),
+            recovery
+        );
+        [self.timers.next(), recovery, paced]
             .into_iter()
             .flatten()
             .min()
@@ -75,6 +81,7 @@ impl Connection {
         self.recovery.on_timeout(now);
         self.suspect_ecn();
         if is_due(&mut self.timers.ack, now) {
+            mark!(DelayedAck);
             self.owe_acknowledgment();
         }
         if is_due(&mut self.timers.persist, now) {
@@ -87,12 +94,17 @@ impl Connection {
             self.on_silence(now);
         }
         if is_due(&mut self.timers.user, now) {
+            mark!(UserTimeout);
             self.abort(now);
             self.ended = Some(CloseReason::TimedOut);
         }
         if is_due(&mut self.timers.release, now) {
             self.release_buffers();
         }
+        mark!(
+            FinWaitEnded,
+            self.timers.fin_wait.is_some_and(|at| at <= now)
+        );
         if is_due(&mut self.timers.fin_wait, now) || is_due(&mut self.timers.time_wait, now) {
             self.end(now, CloseReason::Finished);
         }
@@ -105,12 +117,14 @@ impl Connection {
             return;
         };
         if self.out.questions >= keep_alive.probes {
+            mark!(KeepAliveGaveUp);
             self.abort(now);
             self.ended = Some(CloseReason::TimedOut);
             return;
         }
         self.out.questions = self.out.questions.saturating_add(1);
         self.out.owes_question = true;
+        mark!(KeepAliveAsked);
         self.timers.keep_alive = Some(now.saturating_add(keep_alive.interval));
     }
 
@@ -119,7 +133,7 @@ impl Connection {
         let waits = !self.is_outstanding()
             && !self.out.owes_probe
             && matches!(self.plan_data(now), Err(Idle::Window));
-        if !waits {
+        if !waits || sabotage!(NoWindowProbe) {
             self.timers.persist = None;
         } else if self.timers.persist.is_none() {
             self.timers.persist = Some(now.saturating_add(self.recovery.pto_base()));
@@ -232,7 +246,8 @@ impl Connection {
         }
         let cost = self.size_of(&record);
         self.recovery.resend(now, id, cost).ok()?;
-        Some(self.data_segment(now, start..record.end, record.fin))
+        let fin = record.fin && !sabotage!(FinSentOnce);
+        Some(self.data_segment(now, start..record.end, fin))
     }
 
     /// With PSH on the last octets that were written (RFC 9293 3.9.1.2).
@@ -268,6 +283,7 @@ impl Connection {
             ..record
         };
         let head_span = limit.saturating_sub(record.start);
+        mark!(RecordCut);
         self.recovery.split_span(id, head_span, head, tail).ok()?;
         let (id, head) = self.recovery.next_lost()?;
         let head = *head;
@@ -334,7 +350,10 @@ impl Connection {
             .saturating_add(options.encoded_len())
             .saturating_add(payload)
             .saturating_add(MOST_SACK);
-        if taken > usize::from(self.path_mtu()) {
+        // RFC 6691: the peer's size is for data and options together.
+        let peer = usize::from(self.out.mss).saturating_add(MIN_HEADER);
+        if taken > usize::from(self.path_mtu()).min(peer) {
+            mark!(BlocksWait);
             return false;
         }
         options.sack = self.inward.buffer.take_sack_blocks();

@@ -4,18 +4,20 @@ use super::Refused;
 use crate::place::Place;
 use crate::wire::{MAX_SACK_BLOCKS, SackBlock, SackBlocks};
 use core::ops::Range;
-use gapless_seq::{RangeSet, Wire32};
+use gapless_seq::{RangeSet, Wire32, mark, sabotage};
 
 /// Pieces behind holes that are kept at most. It bounds what a peer can cost with tiny pieces (G6), and more than four can be told
 /// only in turn.
 const MAX_PIECES: usize = 32;
 
 /// Pieces behind holes. Takes memory only while there are some, which is the exception.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(super) struct Beyond {
     pieces: Option<Place<Pieces>>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 struct Pieces {
     set: RangeSet<MAX_PIECES>,
@@ -59,10 +61,10 @@ impl Beyond {
             self.pieces = Some(Place::new(pieces).map_err(|_| Refused::OutOfMemory)?);
         }
         let pieces = self.get_mut().ok_or(Refused::OutOfMemory)?;
-        pieces
-            .set
-            .insert(range.clone())
-            .map_err(|_| Refused::TooFragmented)?;
+        pieces.set.insert(range.clone()).map_err(|_| {
+            mark!(TooFragmented);
+            Refused::TooFragmented
+        })?;
         let [first, second, third, _] = pieces.latest;
         pieces.latest = [range.start, first, second, third];
         Ok(())
@@ -74,7 +76,11 @@ impl Beyond {
             return next;
         };
         let mut joined = next;
-        while let Some(first) = pieces.set.first().filter(|first| first.start <= joined) {
+        while let Some(first) = pieces
+            .set
+            .first()
+            .filter(|first| first.start <= joined.saturating_add(sabotage!(HoleOffByOne, 1, 0)))
+        {
             joined = joined.max(first.end);
             pieces.set.pop_first();
         }
@@ -123,6 +129,6 @@ impl Beyond {
 fn block(range: Range<u64>) -> SackBlock {
     SackBlock {
         left: Wire32::truncate(range.start),
-        right: Wire32::truncate(range.end),
+        right: Wire32::truncate(range.end.saturating_add(sabotage!(BlockOffByOne, 1, 0))),
     }
 }

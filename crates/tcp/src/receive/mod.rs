@@ -8,6 +8,7 @@ use crate::num::{index, wide};
 use crate::wire::SackBlocks;
 use beyond::Beyond;
 use core::ops::Range;
+use gapless_seq::{mark, sabotage};
 
 pub(crate) use window::ReceiveWindow;
 
@@ -40,6 +41,7 @@ impl From<OutOfMemory> for Refused {
 }
 
 /// Octets received and not yet read, in a ring that grows with what is there, never beyond what was promised.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct ReceiveBuffer {
     ring: ByteRing,
@@ -97,8 +99,16 @@ impl ReceiveBuffer {
         let end = start.saturating_add(wide(octets.len()));
         let open = self.window.open();
         // Nothing behind a FIN belongs to the stream.
-        let last = self.fin.unwrap_or(u64::MAX).min(open.end);
+        let edge = sabotage!(BeyondWindowTaken, u64::MAX, open.end);
+        let last = self.fin.unwrap_or(u64::MAX).min(edge);
         let inside = start.max(open.start)..end.min(last);
+        mark!(FrontTrimmed, start < open.start && end > open.start);
+        mark!(EndTrimmed, start < open.end && end > open.end);
+        mark!(
+            HoleMade,
+            inside.start > open.start && inside.start < inside.end
+        );
+        mark!(FinAtEdge, fin && end == open.end && octets.is_empty());
         let duplicate = self.duplicate_of(start..end, &inside);
         let newly = if inside.start < inside.end {
             self.store(open.start, inside.clone(), part(octets, start, &inside))?
@@ -112,6 +122,10 @@ impl ReceiveBuffer {
         let fits = end <= open.end && end >= self.highest();
         if fin && fits && self.fin.is_none() {
             self.fin = Some(end);
+            mark!(
+                FinBeforeData,
+                end > inside.end.max(open.start) || inside.start > open.start
+            );
         }
         let ended = self.advance(inside);
         Ok(Accepted {
@@ -159,7 +173,8 @@ impl ReceiveBuffer {
         };
         let had_ended = self.has_ended();
         let joined = self.beyond.join(arrived);
-        let ended = !had_ended && self.fin == Some(joined);
+        let is_there = sabotage!(FinUnordered, self.fin.is_some(), self.fin == Some(joined));
+        let ended = !had_ended && is_there;
         let over_fin = u64::from(ended);
         self.window.advance(joined.saturating_add(over_fin));
         ended
@@ -212,6 +227,7 @@ impl ReceiveBuffer {
 
     /// The blocks for an acknowledgement that leaves now (RFC 2018 section 4, RFC 2883).
     pub(crate) fn take_sack_blocks(&mut self) -> SackBlocks {
+        mark!(DuplicateTold, self.duplicate.is_some());
         self.beyond.blocks(self.duplicate.take())
     }
 
@@ -239,5 +255,7 @@ fn part<'a>(octets: &'a [u8], start: u64, range: &Range<u64>) -> &'a [u8] {
     octets.get(from..to).unwrap_or_default()
 }
 
+#[cfg(test)]
+mod exhaustive;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,14 @@
 
 use crate::wire::MAX_WINDOW_SHIFT;
 use core::ops::Range;
+use gapless_seq::{mark, sabotage};
 
 /// The receiving side's promise.
 ///
 /// Three positions: up to `read` the application has everything, up to `next` (RCV.NXT) everything arrived, and up to `edge` the peer may
 /// send. The edge is the greatest one that was ever put on the wire, after the rounding that the shift forces; it never moves left,
 /// and whatever lies inside is taken (R4; RFC 7323 2.4). It is never more than `limit` and one rounding beyond `read` (R5).
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct ReceiveWindow {
     read: u64,
@@ -79,7 +81,11 @@ impl ReceiveWindow {
     /// The window in a SYN or SYN|ACK: not shifted, on the wire and in the books (R6; RFC 7323 2.2).
     pub(crate) fn advertise_unshifted(&mut self) -> u16 {
         let window = self.limit.min(u64::from(u16::MAX));
-        self.edge = self.edge.max(self.next.saturating_add(window));
+        let shift: u8 = sabotage!(SynWindowShifted, self.shift, 0);
+        self.edge = self.edge.max(
+            self.next
+                .saturating_add(window.wrapping_shl(u32::from(shift))),
+        );
         u16::try_from(window).unwrap_or(u16::MAX)
     }
 
@@ -101,9 +107,14 @@ impl ReceiveWindow {
     /// The field, and the edge that the peer computes from it.
     fn offer(&self, mss: u64) -> (u16, u64) {
         let room_ends = self.read.saturating_add(self.limit);
+        let room_ends = sabotage!(
+            EdgeFromFreeSpace,
+            room_ends.saturating_sub(self.next.saturating_sub(self.read)),
+            room_ends
+        );
         let growth = room_ends.saturating_sub(self.edge);
         // RFC 9293 3.8.6.2.2: the edge stays where it is until it can move by a useful amount.
-        let wanted = if growth >= self.worthwhile(mss) {
+        let wanted = if growth >= self.worthwhile(mss) || sabotage!(EdgeFromFreeSpace) {
             room_ends
         } else {
             self.edge
@@ -117,6 +128,7 @@ impl ReceiveWindow {
             .wrapping_shr(u32::from(self.shift));
         let fits = self.edge_of(rounded_up) <= self.read.saturating_add(self.bound());
         let seems_less = self.edge_of(rounded_down) < self.edge;
+        mark!(RoundedUp, seems_less && fits);
         let field = if seems_less && fits {
             rounded_up
         } else {

@@ -12,7 +12,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
 use core::time::Duration;
 use gapless_recovery::Instant;
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, mark};
 
 impl Stack {
     /// Takes a packet. What is broken, or meant for nobody here, is dropped and counted.
@@ -99,6 +99,7 @@ impl Stack {
             Kind::Linger(linger) => match linger.judge(segment) {
                 Late::Drop => {}
                 Late::Acknowledge => {
+                    mark!(LingerAnswered);
                     let header = linger.answer((tuple.local.port(), tuple.remote.port()));
                     linger.until = now.saturating_add(self.config.connection.time_wait);
                     self.reply(Reply {
@@ -224,6 +225,7 @@ impl Stack {
     /// RFC 4987 3.6: nothing is remembered.
     fn answer_by_cookie(&mut self, now: Instant, tuple: Tuple, syn: &Header) {
         count(&mut self.stats.cookies);
+        mark!(CookieSent);
         self.baked = Some(now);
         let ours = self.path_to(tuple.remote.ip()).saturating_sub(HEADER);
         let header = Header {
@@ -287,6 +289,7 @@ impl Stack {
         let config = self.config.connection.clone();
         let mut connection = Connection::accept(config, now, &opening, &syn);
         connection.syn_was_sent(now);
+        mark!(CookieTaken);
         if let Some(slot) = self.enter(hash, tuple, connection) {
             self.half_open = self.half_open.saturating_add(1);
             // Its SYN is answered already: there is nothing left to decide but whether to accept it.

@@ -1,6 +1,7 @@
 //! Many connections behind one device: IP packets in, IP packets out.
 
 mod calls;
+mod check;
 mod config;
 mod deadlines;
 mod incoming;
@@ -17,6 +18,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use deadlines::Deadlines;
 use gapless_recovery::Instant;
+use gapless_seq::{mark, sabotage};
 use listener::Listeners;
 use secret::Secret;
 use slots::{Kind, List, Slots};
@@ -185,7 +187,7 @@ impl Stack {
         let lingers = connection.state() == State::TimeWait && !connection.owes_anything();
         let is_released = entry.is_released;
         match (is_over, is_released) {
-            (true, true) => self.forget(slot),
+            (true, true) => sabotage!(ConnectionKept, self.vacate(slot), self.forget(slot)),
             (true, false) => self.vacate(slot),
             (false, true) if lingers => self.linger(now, slot),
             (false, _) => return false,
@@ -199,6 +201,7 @@ impl Stack {
         if let Some(entry) = self.slots.get_mut(slot)
             && let Some(connection) = entry.connection()
         {
+            mark!(Lingers);
             let linger = connection.lingering(now, window);
             self.deadlines.set(slot, Some(linger.until));
             entry.kind = Kind::Linger(linger);

@@ -13,6 +13,8 @@ pub(super) struct Secret {
     seed: [u64; 2],
     /// How many ports were asked for (RFC 6056 3.3.3, `next_ephemeral`).
     dialed: u64,
+    /// Where numbers and timestamps begin, if a test says so.
+    start: Option<(u32, u32)>,
 }
 
 /// What a hash is for.
@@ -44,7 +46,11 @@ const PORTS: u16 = 16_384;
 
 impl Secret {
     pub(super) const fn new(seed: [u64; 2]) -> Self {
-        Self { seed, dialed: 0 }
+        Self {
+            seed,
+            dialed: 0,
+            start: None,
+        }
     }
 
     pub(super) fn table(&self) -> Table {
@@ -54,12 +60,24 @@ impl Secret {
     /// RFC 6528 section 3: a clock of 4 µs and a hash of both ends.
     pub(super) fn initial(&self, now: Instant, tuple: &Tuple) -> u32 {
         let clock = now.as_nanos().wrapping_shr(12);
-        low(self.of(Purpose::Initial, tuple, 0).wrapping_add(clock))
+        let hash = match self.start {
+            Some((initial, _)) => u64::from(initial),
+            None => self.of(Purpose::Initial, tuple, 0),
+        };
+        low(hash.wrapping_add(clock))
     }
 
     /// RFC 7323 7.1.
     pub(super) fn clock_offset(&self, tuple: &Tuple) -> u32 {
-        low(self.of(Purpose::Clock, tuple, 0))
+        match self.start {
+            Some((_, clock)) => clock,
+            None => low(self.of(Purpose::Clock, tuple, 0)),
+        }
+    }
+
+    /// Where numbers and timestamps begin from now on.
+    pub(super) const fn begin_at(&mut self, initial: u32, clock: u32) {
+        self.start = Some((initial, clock));
     }
 
     /// RFC 6056 3.3.3: ports in an order that depends on where one dials. `None` when all are tried.

@@ -14,6 +14,7 @@ mod script;
 
 mod acknowledgments;
 mod closing;
+mod found;
 mod index;
 mod notification;
 mod numbers;
