@@ -4,7 +4,9 @@ mod counting;
 mod failing;
 mod marks;
 mod sabotage;
+mod smoltcp;
 mod soak;
+mod tcp;
 
 use clap::Parser;
 use gapless_lab::load::{self, CLEAN};
@@ -43,9 +45,12 @@ struct Options {
     /// Make the replayed scenario small if it fails
     #[arg(long, requires = "replay")]
     shrink: bool,
-    /// With a model of another implementation at one end (an unknown name lists them)
+    /// With a model of another implementation at one end (an unknown name lists them); with --tcp: smoltcp
     #[arg(long, conflicts_with = "load")]
-    against: Option<Kind>,
+    against: Option<String>,
+    /// Two TCP stacks instead of two UDX engines
+    #[arg(long, conflicts_with_all = ["load", "hostile", "trial"])]
+    tcp: bool,
     /// Run a load by name instead of a seed (an unknown name lists them)
     #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
     load: Option<String>,
@@ -74,24 +79,39 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.tcp {
+        return exit(of_tcp(&options));
+    }
+    let against = match options.against.as_deref().map(str::parse).transpose() {
+        Ok(against) => against,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    run_udx(&options, against)
+}
+
+fn run_udx(options: &Options, against: Option<Kind>) -> ExitCode {
     if let Some(file) = &options.replay {
-        return exit(replay(file, &options));
+        return exit(replay(file, options, against));
     }
     if let Some(name) = &options.sabotage {
-        return exit(sabotage::hunt_all(name, options.seeds));
+        let engines = sabotage::Engines::Udx;
+        return exit(sabotage::hunt_all(engines, name, options.seeds));
     }
     if let Some(number) = options.trial {
         return exit(one_trial(number, options.log));
     }
     let done = match (&options.load, options.seed) {
-        (Some(name), _) => one_load(name, &options),
+        (Some(name), _) => one_load(name, options),
         (None, Some(seed)) if options.hostile => one_hostile_seed(seed, options.log),
-        (None, None) if options.hostile => many_hostile_seeds(&options),
-        (None, Some(seed)) => match options.against {
+        (None, None) if options.hostile => many_hostile_seeds(options),
+        (None, Some(seed)) => match against {
             Some(kind) => one_seed_against(kind, seed, options.log),
             None => one_seed(seed, options.log),
         },
-        (None, None) => many_seeds(&options),
+        (None, None) => many_seeds(options, against),
     };
     exit(done)
 }
@@ -104,7 +124,51 @@ fn exit(done: bool) -> ExitCode {
     }
 }
 
-fn many_seeds(options: &Options) -> bool {
+fn of_tcp(options: &Options) -> bool {
+    let other = match options.against.as_deref() {
+        None => None,
+        Some(smoltcp::NAME) => Some((smoltcp::NAME, smoltcp::MAKE)),
+        Some(name) => {
+            println!("there is no TCP `{name}`; there is {}", smoltcp::NAME);
+            return false;
+        }
+    };
+    if let Some(file) = &options.replay {
+        return tcp::replay(file, other, options.log, options.shrink);
+    }
+    if let Some(name) = &options.sabotage {
+        return sabotage::hunt_all(sabotage::Engines::Tcp, name, options.seeds);
+    }
+    if let Some(seed) = options.seed {
+        return tcp::one(seed, other, options.log);
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    let begin = Instant::now();
+    let done = AtomicU64::new(0);
+    let seeds = options.from..options.from.saturating_add(options.seeds);
+    let collector = marks::Collector::of_tcp();
+    let summary = tcp::many(seeds, other, |seed| {
+        collector.collect(seed);
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(PROGRESS_EVERY) {
+            eprintln!("{done} of {} seeds", options.seeds);
+        }
+    });
+    let small = |failure: &Failure| {
+        println!("{failure}");
+        tcp::small_one(failure, other);
+        println!();
+    };
+    print_summary(&summary, begin.elapsed().as_secs_f64(), small);
+    let groups: &[MarkGroup] = match other {
+        None => &[MarkGroup::Tcp],
+        Some(_) => &[],
+    };
+    let all_hit = print_marks(&collector.tally(), groups, options.marks);
+    summary.failures.is_empty() && all_hit
+}
+
+fn many_seeds(options: &Options, against: Option<Kind>) -> bool {
     // A panic in a run is a failing seed; its words are in the seed's line.
     std::panic::set_hook(Box::new(|_| {}));
     let begin = Instant::now();
@@ -118,13 +182,13 @@ fn many_seeds(options: &Options) -> bool {
             eprintln!("{done} of {} seeds", options.seeds);
         }
     };
-    let summary = match options.against {
+    let summary = match against {
         Some(kind) => run_seeds_against(kind, seeds, progress),
         None => run_seeds(seeds, progress),
     };
-    print_summary(&summary, begin.elapsed().as_secs_f64());
-    let no_trial_failed = options.against.is_some() || many_trials(options, &collector);
-    let groups = match options.against {
+    print_summary(&summary, begin.elapsed().as_secs_f64(), failing::report);
+    let no_trial_failed = against.is_some() || many_trials(options, &collector);
+    let groups = match against {
         Some(kind) => vec![MarkGroup::Against(kind)],
         None => vec![MarkGroup::Seeds, MarkGroup::ManySeeds],
     };
@@ -167,10 +231,10 @@ fn one_trial(number: u64, log: bool) -> bool {
     }
 }
 
-fn print_summary(summary: &Summary, seconds: f64) {
+fn print_summary(summary: &Summary, seconds: f64, small: impl Fn(&Failure)) {
     for (place, failure) in summary.failures.iter().enumerate() {
         if place < MOST_SHRUNK {
-            failing::report(failure);
+            small(failure);
         } else {
             println!("{failure}\n");
         }
@@ -345,7 +409,7 @@ fn print_result(result: &Result<Report, Failure>) -> bool {
     result.is_ok()
 }
 
-fn replay(file: &Path, options: &Options) -> bool {
+fn replay(file: &Path, options: &Options, against: Option<Kind>) -> bool {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -353,7 +417,7 @@ fn replay(file: &Path, options: &Options) -> bool {
             return false;
         }
     };
-    let scenario = match options.against {
+    let scenario = match against {
         Some(kind) => Scenario::against_from_bytes(kind, &bytes),
         None => Scenario::from_bytes(&bytes),
     };
@@ -371,7 +435,7 @@ fn replay(file: &Path, options: &Options) -> bool {
             if options.shrink {
                 std::panic::set_hook(Box::new(|_| {}));
                 let name = file.file_stem().unwrap_or_default().to_string_lossy();
-                failing::small(&name, &bytes, options.against, &violation);
+                failing::small(&name, &bytes, against, &violation);
             }
             false
         }

@@ -5,6 +5,8 @@
 
 mod stream;
 
+pub(crate) use stream::{StreamRun, Streams};
+
 use crate::machine::{Machine, StreamKey};
 use crate::peers::Kind;
 use crate::plan::{Scenario, Start, StreamPlan, Time};
@@ -12,7 +14,6 @@ use gapless_link::Random;
 use gapless_udx::{CloseReason, Event, OpenError, ReadError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stream::StreamRun;
 
 /// The application of one host.
 pub(crate) struct App {
@@ -23,7 +24,7 @@ pub(crate) struct App {
     ends_well: bool,
     random: Random,
     /// By place in the plans.
-    runs: Vec<Option<StreamRun>>,
+    runs: Vec<Option<StreamRun<StreamKey>>>,
     by_id: BTreeMap<StreamKey, usize>,
     strangers: Vec<Stranger>,
     opening_blocked: bool,
@@ -304,7 +305,7 @@ impl App {
         self.calls += u64::from(machine.kind().is_none());
     }
 
-    fn run_of(&mut self, id: StreamKey) -> Option<&mut StreamRun> {
+    fn run_of(&mut self, id: StreamKey) -> Option<&mut StreamRun<StreamKey>> {
         let &plan = self.by_id.get(&id)?;
         self.runs[plan].as_mut()
     }
@@ -398,7 +399,7 @@ impl App {
                     if !self.plans.iter().any(StreamPlan::is_aborted) && self.ends_well {
                         return Err("a stream was reset before its name".into());
                     }
-                    machine.release_stream(stranger.id);
+                    machine.release(now, stranger.id);
                     self.strangers.swap_remove(index);
                     self.progress += 1;
                     continue;

@@ -63,23 +63,34 @@ pub(crate) fn lateness(faults: &[Profile; 2], routes: &[Route], manners: &[Manne
 /// How long all streams may take one after the other, if no window is ever larger than two packets: nobody who repairs losses as
 /// they are told is slower than that.
 pub(crate) fn transfer(calm: &[Profile; 2], streams: &[StreamPlan], manners: &[Manners]) -> Time {
+    transfer_in(PACKET, MAX_ACK_DELAY, calm, streams, manners)
+}
+
+/// The same with so many bytes in each packet, and acknowledgements that are held back for so long.
+pub(crate) fn transfer_in(
+    packet: u64,
+    ack_delay: Time,
+    calm: &[Profile; 2],
+    streams: &[StreamPlan],
+    manners: &[Manners],
+) -> Time {
     let waits: Time = manners
         .iter()
         .map(|it| it.receive_wait + it.late + it.transmit_wait + it.tick)
         .sum();
-    let round_trip = round_trip(calm) + waits + MAX_ACK_DELAY;
+    let round_trip = round_trip(calm) + waits + ack_delay;
     let rate = calm
         .iter()
         .filter_map(|profile| profile.rate)
         .min()
         .unwrap_or(u64::MAX);
     let per_packet = manners.iter().map(|it| it.transmit_wait).max().unwrap_or(0)
-        + PACKET * 8 * SECOND / rate.max(1);
+        + packet * 8 * SECOND / rate.max(1);
     let of_stream = |plan: &StreamPlan| {
         let directions = [plan.there, plan.back];
         let packets: u64 = directions
             .iter()
-            .map(|it| it.write.bytes / PACKET + 2)
+            .map(|it| it.write.bytes / packet + 2)
             .sum();
         let turns: u64 = directions.iter().map(|it| turns(&it.write)).sum();
         packets * per_packet + (packets / 2 + turns + OPENING_AND_ENDING) * round_trip + rests(plan)

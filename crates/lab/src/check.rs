@@ -13,11 +13,7 @@ pub(crate) struct Check {
     memory_bound: usize,
     check_every: u32,
     wakes: u32,
-    in_flight_before: u64,
-    /// Probes that timeouts and the path's size have asked for so far, at most.
-    probes_before: u64,
-    /// Those of them that may still be underway out of the engine.
-    probes_left: u64,
+    flight: Flight,
     most_memory: usize,
     judge: Judge,
 }
@@ -29,9 +25,7 @@ impl Check {
             memory_bound,
             check_every: scenario.check_every.max(1),
             wakes: 0,
-            in_flight_before: 0,
-            probes_before: 0,
-            probes_left: 0,
+            flight: Flight::default(),
             most_memory: 0,
             judge: Judge::new(scenario, host),
         }
@@ -86,13 +80,25 @@ impl Check {
             mtu: stats.mtu.into(),
             timeouts: stats.recovery.ptos,
         };
-        self.judge_in_flight(told, control_bytes(sent))?;
+        self.flight.judge(told, control_bytes(sent) + RIDERS)?;
         self.judge.look(connection, stats)
     }
+}
 
-    /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes excepted.
-    fn judge_in_flight(&mut self, told: Told, control: u64) -> Result<(), Fault> {
-        let before = std::mem::replace(&mut self.in_flight_before, told.in_flight);
+/// Whether what is in flight is what may be.
+#[derive(Default)]
+pub(crate) struct Flight {
+    before: u64,
+    /// Probes that timeouts and the path's size have asked for so far, at most.
+    probes_before: u64,
+    /// Those of them that may still be underway out of the engine.
+    probes_left: u64,
+}
+
+impl Flight {
+    /// More may be in flight than allowed, because the allowance shrank; but then nothing is added to it, probes and `besides` excepted.
+    pub(crate) fn judge(&mut self, told: Told, besides: u64) -> Result<(), Fault> {
+        let before = std::mem::replace(&mut self.before, told.in_flight);
         // RFC 9002 7.5: probes go whatever the congestion window says. A caller who fetches few datagrams at a time fetches
         // the probes of one wake at the next.
         let owed = PROBES_PER_TIMEOUT * told.timeouts;
@@ -100,7 +106,7 @@ impl Check {
         self.probes_left = (self.probes_left + probes).min(PROBES_LEFT_AT_MOST);
         // Answers to challenges, resets and probes of the path's size have records too, and go at once. What rides along in the
         // last packet that fits is not asked for. And a window smaller than a packet does not stop an idle sender.
-        let allowed = told.window.max(before).max(told.mtu) + control + RIDERS;
+        let allowed = told.window.max(before).max(told.mtu) + besides;
         let excess = told.in_flight.saturating_sub(allowed);
         let used = excess.div_ceil(told.mtu.max(1));
         if used > self.probes_left {
@@ -119,12 +125,12 @@ impl Check {
 
 /// What an engine says of its sending.
 #[derive(Clone, Copy)]
-struct Told {
-    in_flight: u64,
-    window: u64,
-    mtu: u64,
+pub(crate) struct Told {
+    pub(crate) in_flight: u64,
+    pub(crate) window: u64,
+    pub(crate) mtu: u64,
     /// Probe timeouts so far.
-    timeouts: u64,
+    pub(crate) timeouts: u64,
 }
 
 /// Bytes of numbered packets that carry no piece of a stream.
@@ -160,13 +166,10 @@ const PROBES_LEFT_AT_MOST: u64 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::StreamPlan;
-    use gapless_link::Profile;
 
     /// What is in flight after each wake, with the timeouts by then; the first one that is too much.
     fn first_wrong(wakes: &[(u64, u64)]) -> Option<usize> {
-        let scenario = Scenario::plain(1, &Profile::default(), vec![StreamPlan::bulk(1, 1)]);
-        let mut check = Check::new(&scenario, 0);
+        let mut flight = Flight::default();
         wakes.iter().position(|&(in_flight, timeouts)| {
             let told = Told {
                 in_flight,
@@ -174,7 +177,7 @@ mod tests {
                 mtu: 1_200,
                 timeouts,
             };
-            check.judge_in_flight(told, 0).is_err()
+            flight.judge(told, RIDERS).is_err()
         })
     }
 

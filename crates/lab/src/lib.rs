@@ -45,6 +45,7 @@ mod seeds;
 mod shrink;
 pub mod soak;
 mod spans;
+pub mod tcp;
 pub mod trace;
 mod trials;
 mod watch;
@@ -64,7 +65,7 @@ pub use plan::{
     DirectionPlan, Ending, Freeze, HostPlan, MS, Manners, Pause, ReadPlan, Route, SECOND,
     STALL_PTOS, Scenario, Start, StreamPlan, Time, WriteEnd, WritePlan,
 };
-pub use report::{Failure, Report, Rule, Violation};
+pub use report::{Failure, Report, Rule, Runs, Violation};
 pub use scenario::memory_bound;
 pub use seeds::{
     Summary, run_bytes, run_seed, run_seed_against, run_seeds, run_seeds_against, run_whole,

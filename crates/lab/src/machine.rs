@@ -1,5 +1,6 @@
 //! What runs at one end: our engine, or a model of another one. The application above calls both in the same way.
 
+use crate::app::Streams;
 use crate::peers::{self, Foreign, Kind, Read, foreign};
 use crate::plan::Time;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub(crate) struct Ours {
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     /// Steps in which it goes on; 0: evenly.
-    tick: Time,
+    pub(crate) tick: Time,
 }
 
 impl Clock {
@@ -36,7 +37,7 @@ impl Clock {
     }
 
     /// When it will show that time.
-    fn shows(self, time: Instant) -> Instant {
+    pub(crate) fn shows(self, time: Instant) -> Instant {
         let time = time.as_nanos();
         match self.tick {
             0 => Instant::from_nanos(time),
@@ -245,7 +246,40 @@ impl Machine {
         }
     }
 
-    pub(crate) fn read(
+    pub(crate) fn close(&mut self, now: Time, code: u32) {
+        let now = self.at(now);
+        match self {
+            Self::Ours(ours) => {
+                if let Some(connection) = ours.call() {
+                    connection.close(now, code, b"the run ends");
+                }
+            }
+            Self::Model(model) => {
+                if let Some(connection) = model.connection {
+                    model.closed_here = true;
+                    model.peer.close(now, connection, code);
+                }
+            }
+        }
+    }
+
+    /// Lets our engine forget a connection that is over.
+    pub(crate) fn forget(&mut self) {
+        if let Self::Ours(Ours {
+            endpoint,
+            handle: Some(handle),
+            ..
+        }) = self
+        {
+            endpoint.release(*handle);
+        }
+    }
+}
+
+impl Streams for Machine {
+    type Key = StreamKey;
+
+    fn read(
         &mut self,
         now: Time,
         stream: StreamKey,
@@ -266,8 +300,7 @@ impl Machine {
         }
     }
 
-    /// Takes from `data` what was written.
-    pub(crate) fn write(
+    fn write(
         &mut self,
         now: Time,
         stream: StreamKey,
@@ -282,7 +315,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn finish(&mut self, now: Time, stream: StreamKey) -> Result<(), WriteError> {
+    fn finish(&mut self, now: Time, stream: StreamKey) -> Result<(), WriteError> {
         match (self, stream) {
             (Self::Ours(ours), StreamKey::Ours(id)) => {
                 ours.call().ok_or(WriteError::Closed)?.finish(id)
@@ -298,7 +331,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn reset(&mut self, now: Time, stream: StreamKey, code: u32) {
+    fn reset(&mut self, now: Time, stream: StreamKey, code: u32) {
         match (self, stream) {
             (Self::Ours(ours), StreamKey::Ours(id)) => {
                 if let Some(connection) = ours.call() {
@@ -311,7 +344,7 @@ impl Machine {
     }
 
     /// A model has no call that stops one direction: it resets the stream.
-    pub(crate) fn stop(&mut self, now: Time, stream: StreamKey, code: u32) {
+    fn stop(&mut self, now: Time, stream: StreamKey, code: u32) {
         match (self, stream) {
             (Self::Ours(ours), StreamKey::Ours(id)) => {
                 if let Some(connection) = ours.call() {
@@ -323,7 +356,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn release_stream(&mut self, stream: StreamKey) {
+    fn release(&mut self, _now: Time, stream: StreamKey) {
         if let (Self::Ours(ours), StreamKey::Ours(id)) = (self, stream)
             && let Some(connection) = ours.call()
         {
@@ -331,33 +364,9 @@ impl Machine {
         }
     }
 
-    pub(crate) fn close(&mut self, now: Time, code: u32) {
-        let now = self.at(now);
-        match self {
-            Self::Ours(ours) => {
-                if let Some(connection) = ours.call() {
-                    connection.close(now, code, b"the run ends");
-                }
-            }
-            Self::Model(model) => {
-                if let Some(connection) = model.connection {
-                    model.closed_here = true;
-                    model.peer.close(now, connection, code);
-                }
-            }
-        }
-    }
-
-    /// Lets our engine forget a connection that is over.
-    pub(crate) fn release(&mut self) {
-        if let Self::Ours(Ours {
-            endpoint,
-            handle: Some(handle),
-            ..
-        }) = self
-        {
-            endpoint.release(*handle);
-        }
+    /// A model's application is never told of the acknowledgement.
+    fn tells_acknowledgement(&self, _stream: StreamKey) -> bool {
+        self.kind().is_none()
     }
 }
 

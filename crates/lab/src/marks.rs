@@ -19,6 +19,8 @@ pub enum MarkGroup {
     Against(Kind),
     /// An engine and a peer that lies.
     Hostile,
+    /// Two TCP stacks of ours, and perhaps a forger between them.
+    Tcp,
 }
 
 /// What was counted of one mark.
@@ -53,7 +55,7 @@ impl MarkGroup {
             Self::Seeds => 4000,
             Self::ManySeeds => 50_000,
             Self::Against(_) => 1000,
-            Self::Hostile => 2000,
+            Self::Hostile | Self::Tcp => 2000,
         }
     }
 }
@@ -91,8 +93,8 @@ impl MarkTally {
         if self.seeds < group.least_seeds() {
             return Vec::new();
         }
-        let zero = |(&(_, name), entry): (&(_, &'static str), &Entry)| {
-            (entry.hits == 0 && MarkGroup::of(name) == group).then_some(name)
+        let zero = |(&(of, name), entry): (&(&'static str, &'static str), &Entry)| {
+            (entry.hits == 0 && group_of(of, name) == group).then_some(name)
         };
         self.entries.iter().filter_map(zero).collect()
     }
@@ -102,6 +104,15 @@ impl MarkTally {
         let known = |name: &str| self.entries.keys().any(|&(_, other)| other == name);
         let listed = ELSEWHERE.iter().map(|(name, _)| *name);
         listed.filter(|name| !known(name)).collect()
+    }
+}
+
+/// The group of a mark of this crate.
+fn group_of(of: &str, name: &str) -> MarkGroup {
+    if of == "tcp" {
+        MarkGroup::Tcp
+    } else {
+        MarkGroup::of(name)
     }
 }
 

@@ -85,15 +85,28 @@ pub struct Report {
     pub outcomes: [Vec<Option<StreamOutcome>>; 2],
 }
 
+/// What a seed was run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Two UDX engines of ours.
+    Udx,
+    /// A UDX engine of ours and the model of another implementation.
+    Against(Kind),
+    /// A UDX engine of ours and a peer that lies.
+    Hostile,
+    /// Two TCP stacks of ours.
+    Tcp,
+    /// A TCP stack of ours and another one, by name.
+    TcpAgainst(&'static str),
+}
+
 /// A seed whose run broke a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The seed.
     pub seed: u64,
-    /// It is one of the hostile side's.
-    pub hostile: bool,
-    /// Whom it was run against, if not our own kind.
-    pub against: Option<Kind>,
+    /// Of what runs.
+    pub runs: Runs,
     /// What it broke.
     pub violation: Violation,
 }
@@ -141,16 +154,26 @@ impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self {
             seed,
-            hostile,
-            against,
+            runs,
             violation,
         } = self;
-        let hostile = if *hostile { "--hostile " } else { "" };
-        let against = against.map_or(String::new(), |kind| format!("--against {kind} "));
         write!(
             f,
-            "seed {seed}: {violation}\n    replay: cargo xtask lab {hostile}{against}--seed {seed} --log"
+            "seed {seed}: {violation}\n    replay: cargo xtask lab {runs}--seed {seed} --log"
         )
+    }
+}
+
+/// The options of `cargo xtask lab` for them, each with a space behind it.
+impl Display for Runs {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Udx => Ok(()),
+            Self::Against(kind) => write!(f, "--against {kind} "),
+            Self::Hostile => write!(f, "--hostile "),
+            Self::Tcp => write!(f, "--tcp "),
+            Self::TcpAgainst(name) => write!(f, "--tcp --against {name} "),
+        }
     }
 }
 

@@ -176,7 +176,7 @@ impl Draw<'_> {
         moves
     }
 
-    fn ending(&mut self, calm_from: Time) -> Ending {
+    pub(crate) fn ending(&mut self, calm_from: Time) -> Ending {
         let kind = self.proposed(3, |random| match random.below(12) {
             0 => 1,
             1 => 2,

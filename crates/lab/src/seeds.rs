@@ -2,8 +2,9 @@
 
 use crate::peers::Kind;
 use crate::plan::{Scenario, Time};
-use crate::report::{Failure, Report, Rule, Violation};
+use crate::report::{Failure, Report, Rule, Runs, Violation};
 use crate::world::run;
+use gapless_link::Counters;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -42,11 +43,16 @@ pub fn run_seeds_against(kind: Kind, seeds: Range<u64>, progress: impl Fn(u64) +
     run_all(seeds, progress, |seed| run_seed_against(kind, seed))
 }
 
-fn run_all(
+/// Runs the seeds one by one, whatever with.
+pub(crate) fn run_all<R>(
     seeds: Range<u64>,
     progress: impl Fn(u64) + Sync,
-    run_one: impl Fn(u64) -> Result<Report, Failure> + Sync,
-) -> Summary {
+    run_one: impl Fn(u64) -> Result<R, Failure> + Sync,
+) -> Summary
+where
+    R: Send,
+    for<'a> Tally: From<&'a R>,
+{
     let mut summary = Summary::default();
     let one = |seed| {
         let result = run_one(seed);
@@ -92,7 +98,7 @@ pub(crate) fn spread<R>(
 /// # Errors
 /// The first rule that was broken. A panic is one.
 pub fn run_seed(seed: u64) -> Result<Report, Failure> {
-    run_drawn(seed, None, || Scenario::from_seed(seed))
+    run_drawn(seed, Runs::Udx, || Scenario::from_seed(seed))
 }
 
 /// Runs one seed with a model of that kind at one end.
@@ -100,7 +106,7 @@ pub fn run_seed(seed: u64) -> Result<Report, Failure> {
 /// # Errors
 /// The first rule that was broken. A panic is one.
 pub fn run_seed_against(kind: Kind, seed: u64) -> Result<Report, Failure> {
-    run_drawn(seed, Some(kind), || Scenario::against(kind, seed))
+    run_drawn(seed, Runs::Against(kind), || Scenario::against(kind, seed))
 }
 
 /// Runs what these bytes decide on, as [`run_seed`] does.
@@ -134,13 +140,12 @@ pub fn run_whole(scenario: impl FnOnce() -> Scenario) -> Result<Report, Violatio
 
 fn run_drawn(
     seed: u64,
-    against: Option<Kind>,
+    runs: Runs,
     scenario: impl FnOnce() -> Scenario,
 ) -> Result<Report, Failure> {
     run_whole(scenario).map_err(|violation| Failure {
         seed,
-        hostile: false,
-        against,
+        runs,
         violation,
     })
 }
@@ -184,26 +189,55 @@ fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 impl Summary {
-    fn add(&mut self, seed: u64, result: Result<Report, Failure>) {
+    fn add<R>(&mut self, seed: u64, result: Result<R, Failure>)
+    where
+        for<'a> Tally: From<&'a R>,
+    {
         self.seeds += 1;
-        let report = match result {
-            Ok(report) => report,
+        let tally = match &result {
+            Ok(report) => Tally::from(report),
             Err(failure) => {
-                self.failures.push(failure);
+                self.failures.push(failure.clone());
                 return;
             }
         };
-        self.given_up += u64::from(report.given_up);
-        self.lasted += report.lasted;
-        self.steps += report.steps;
-        for link in &report.links {
+        self.given_up += u64::from(tally.given_up);
+        self.lasted += tally.lasted;
+        self.steps += tally.steps;
+        for link in &tally.links {
             self.datagrams.0 += link.offered;
             self.datagrams.1 += link.delivered;
         }
-        self.longest_stall = self.longest_stall.max((report.longest_stall, seed));
-        self.longest_wait = self.longest_wait.max((report.longest_wait, seed));
-        let memory = report.memory.into_iter().max().unwrap_or(0);
-        self.most_memory = self.most_memory.max((memory, seed));
+        self.longest_stall = self.longest_stall.max((tally.longest_stall, seed));
+        self.longest_wait = self.longest_wait.max((tally.longest_wait, seed));
+        self.most_memory = self.most_memory.max((tally.memory, seed));
+    }
+}
+
+/// What a report adds to a summary.
+#[derive(Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) given_up: bool,
+    pub(crate) lasted: Time,
+    pub(crate) steps: u64,
+    pub(crate) links: [Counters; 2],
+    pub(crate) longest_wait: Time,
+    pub(crate) longest_stall: u64,
+    /// Most bytes that an engine held.
+    pub(crate) memory: usize,
+}
+
+impl From<&Report> for Tally {
+    fn from(report: &Report) -> Self {
+        Self {
+            given_up: report.given_up,
+            lasted: report.lasted,
+            steps: report.steps,
+            links: report.links,
+            longest_wait: report.longest_wait,
+            longest_stall: report.longest_stall,
+            memory: report.memory.into_iter().max().unwrap_or(0),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Shrunk {
 
 /// The smallest decisions found for which `fails` still holds, as it does for `bytes`. It is asked some thousand times at most.
 pub fn shrink(bytes: &[u8], fails: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
-    Shrinker::new(bytes, None, fails).run()
+    Shrinker::new(bytes, |bytes| decided(bytes, None), fails).run()
 }
 
 /// Shrinks a scenario that breaks a rule to one that breaks the same rule in the same words, numbers apart; `None` if it does not
@@ -34,18 +34,29 @@ pub fn shrink_failure(
     broken: &Violation,
     in_time: impl Fn() -> bool,
 ) -> Option<Shrunk> {
-    let broken_by = |bytes: &[u8]| {
+    let run = |bytes: &[u8]| {
         let scenario = || match against {
             Some(kind) => Scenario::against_from_bytes(kind, bytes),
             None => Scenario::from_bytes(bytes),
         };
-        run_whole(scenario)
-            .err()
-            .filter(|violation| is_same(violation, broken))
+        run_whole(scenario).err()
     };
+    shrink_run(bytes, |bytes| decided(bytes, against), run, broken, in_time)
+}
+
+/// The same for whatever `run` makes of the bytes. `decided` says how a scenario takes bytes: each decision within its range, none that
+/// nobody asks for, and which of them belong together.
+pub(crate) fn shrink_run(
+    bytes: &[u8],
+    decided: impl Fn(&[u8]) -> Decided,
+    run: impl Fn(&[u8]) -> Option<Violation>,
+    broken: &Violation,
+    in_time: impl Fn() -> bool,
+) -> Option<Shrunk> {
+    let broken_by = |bytes: &[u8]| run(bytes).filter(|violation| is_same(violation, broken));
     let mut violation = broken_by(bytes)?;
     let mut runs = 1;
-    let bytes = Shrinker::new(bytes, against, |bytes| {
+    let fails = |bytes: &[u8]| {
         if !in_time() {
             return false;
         }
@@ -57,14 +68,17 @@ pub fn shrink_failure(
             }
             None => false,
         }
-    })
-    .run();
+    };
+    let bytes = Shrinker::new(bytes, decided, fails).run();
     Some(Shrunk {
         bytes,
         violation,
         runs,
     })
 }
+
+/// Decisions as bytes, and which of them belong together and can be left out together.
+pub(crate) type Decided = (Vec<u8>, Vec<Range<usize>>);
 
 /// One rule can be broken for several reasons, which should not be taken for each other.
 fn is_same(one: &Violation, other: &Violation) -> bool {
@@ -75,8 +89,8 @@ fn is_same(one: &Violation, other: &Violation) -> bool {
     one.rule == other.rule && words(one) == words(other)
 }
 
-struct Shrinker<F> {
-    against: Option<Kind>,
+struct Shrinker<D, F> {
+    decided: D,
     fails: F,
     best: Vec<u8>,
     /// Decisions of `best` that belong together.
@@ -85,11 +99,11 @@ struct Shrinker<F> {
     runs: usize,
 }
 
-impl<F: FnMut(&[u8]) -> bool> Shrinker<F> {
-    fn new(bytes: &[u8], against: Option<Kind>, fails: F) -> Self {
-        let (best, spans) = decided(bytes, against);
+impl<D: Fn(&[u8]) -> Decided, F: FnMut(&[u8]) -> bool> Shrinker<D, F> {
+    fn new(bytes: &[u8], decided: D, fails: F) -> Self {
+        let (best, spans) = decided(bytes);
         Self {
-            against,
+            decided,
             fails,
             best,
             spans,
@@ -118,7 +132,7 @@ impl<F: FnMut(&[u8]) -> bool> Shrinker<F> {
 
     /// Takes the candidate if it is simpler and fails as well.
     fn attempt(&mut self, candidate: &[u8]) -> bool {
-        let (bytes, spans) = decided(candidate, self.against);
+        let (bytes, spans) = (self.decided)(candidate);
         let is_simpler = (bytes.len(), &bytes) < (self.best.len(), &self.best);
         if !is_simpler || self.is_out_of_runs() || !self.tried.insert(bytes.clone()) {
             return false;
@@ -227,7 +241,7 @@ impl<F: FnMut(&[u8]) -> bool> Shrinker<F> {
 }
 
 /// The bytes as the scenario takes them: each decision within its range, and none that nobody asks for.
-fn decided(bytes: &[u8], against: Option<Kind>) -> (Vec<u8>, Vec<Range<usize>>) {
+fn decided(bytes: &[u8], against: Option<Kind>) -> Decided {
     let against = against.map(|kind| (kind, 0));
     let (scenario, spans) = draw(Draw::from_bytes(bytes), against);
     (scenario.choices().to_vec(), spans)

@@ -5,7 +5,7 @@
 mod sabotage;
 
 use gapless_lab::Rule;
-use sabotage::{defects, hunt};
+use sabotage::{Engines, defects, hunt};
 use std::time::Duration;
 
 /// Seeds that each may take.
@@ -14,10 +14,12 @@ const SEEDS: u64 = 40;
 #[track_caller]
 fn is_found(name: &str, rules: &[Rule]) {
     assert!(
-        defects().iter().any(|defect| defect.name == name),
+        defects(Engines::Udx)
+            .iter()
+            .any(|defect| defect.name == name),
         "there is no defect {name}"
     );
-    let found = hunt(name, SEEDS, Duration::ZERO);
+    let found = hunt(Engines::Udx, name, SEEDS, Duration::ZERO);
     let rule = found.as_ref().map(|found| found.violation.rule);
     assert!(
         rule.is_some_and(|rule| rules.contains(&rule)),
@@ -73,7 +75,7 @@ fn a_timer_that_is_not_armed_again_is_found() {
 /// What is found is the defect and not the lab: without one, the same seeds break nothing.
 #[test]
 fn without_a_defect_nothing_is_found() {
-    let found = hunt("none", SEEDS, Duration::ZERO);
+    let found = hunt(Engines::Udx, "none", SEEDS, Duration::ZERO);
     assert!(found.is_none_or(|found| panic!("{}", found.violation)));
 }
 

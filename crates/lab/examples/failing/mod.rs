@@ -4,7 +4,7 @@
 use gapless_lab::peers::Kind;
 use gapless_lab::picture::{self, Title};
 use gapless_lab::{
-    Failure, Scenario, Shrunk, Trace, Violation, run_logged, run_traced, shrink_failure,
+    Failure, Runs, Scenario, Shrunk, Trace, Violation, run_logged, run_traced, shrink_failure,
 };
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -16,24 +16,20 @@ use std::time::{Duration, Instant};
 pub(crate) fn report(failure: &Failure) {
     let commit = commit().map_or(String::new(), |commit| format!("commit {commit}, "));
     println!("{commit}{failure}");
-    if failure.hostile {
-        println!();
-        return;
-    }
-    let scenario = match failure.against {
-        Some(kind) => Scenario::against(kind, failure.seed),
-        None => Scenario::from_seed(failure.seed),
+    let seed = failure.seed;
+    let (name, scenario, against) = match failure.runs {
+        Runs::Udx => (seed.to_string(), Scenario::from_seed(seed), None),
+        Runs::Against(kind) => (
+            format!("{kind}-{seed}"),
+            Scenario::against(kind, seed),
+            Some(kind),
+        ),
+        Runs::Hostile | Runs::Tcp | Runs::TcpAgainst(_) => {
+            println!();
+            return;
+        }
     };
-    let name = match failure.against {
-        Some(kind) => format!("{kind}-{}", failure.seed),
-        None => failure.seed.to_string(),
-    };
-    small(
-        &name,
-        scenario.choices(),
-        failure.against,
-        &failure.violation,
-    );
+    small(&name, scenario.choices(), against, &failure.violation);
     println!();
 }
 

@@ -5,9 +5,21 @@ use std::sync::Mutex;
 
 /// Collects from all threads.
 #[derive(Default)]
-pub(crate) struct Collector(Mutex<MarkTally>);
+pub(crate) struct Collector {
+    tally: Mutex<MarkTally>,
+    /// TCP's marks, instead of UDX's.
+    is_tcp: bool,
+}
 
 impl Collector {
+    /// For runs of TCP.
+    pub(crate) fn of_tcp() -> Self {
+        Self {
+            is_tcp: true,
+            ..Self::default()
+        }
+    }
+
     /// A run has ended on this thread.
     pub(crate) fn collect(&self, seed: u64) {
         self.take(Some(seed));
@@ -19,9 +31,17 @@ impl Collector {
     }
 
     fn take(&self, seed: Option<u64>) {
-        let Ok(mut tally) = self.0.lock() else { return };
+        let Ok(mut tally) = self.tally.lock() else {
+            return;
+        };
         if seed.is_some() {
             tally.add_run();
+        }
+        if self.is_tcp {
+            for hits in gapless_tcp::marks::take() {
+                tally.add(seed, "tcp", hits.name, hits.sentence, hits.count);
+            }
+            return;
         }
         let seq = gapless_seq::marks::take().map(|hits| ("seq", hits));
         let recovery = gapless_recovery::marks::take().map(|hits| ("recovery", hits));
@@ -32,6 +52,6 @@ impl Collector {
     }
 
     pub(crate) fn tally(self) -> MarkTally {
-        self.0.into_inner().unwrap_or_default()
+        self.tally.into_inner().unwrap_or_default()
     }
 }

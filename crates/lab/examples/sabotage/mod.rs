@@ -2,6 +2,7 @@
 
 use gapless_lab::peers::Kind;
 use gapless_lab::peers::dart::Release;
+use gapless_lab::tcp::{TcpScenario, run_tcp_seed, shrink_tcp_failure};
 use gapless_lab::{
     Scenario, Violation, run_hostile_seed, run_seed, run_seed_against, run_trial, shrink_failure,
 };
@@ -26,8 +27,21 @@ pub(crate) struct Found {
     pub(crate) shrunk: Option<usize>,
 }
 
+/// Which engines have defects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engines {
+    Udx,
+    Tcp,
+}
+
 /// All of them.
-pub(crate) fn defects() -> Vec<Defect> {
+pub(crate) fn defects(engines: Engines) -> Vec<Defect> {
+    if engines == Engines::Tcp {
+        let listed = gapless_tcp::sabotage::list();
+        return listed
+            .map(|(name, sentence)| Defect { name, sentence })
+            .collect();
+    }
     let listed = gapless_recovery::sabotage::list().chain(gapless_udx::sabotage::list());
     let mut defects: Vec<Defect> = Vec::new();
     for (name, sentence) in listed {
@@ -39,10 +53,10 @@ pub(crate) fn defects() -> Vec<Defect> {
 }
 
 /// Looks for the defect in at most `most` seeds of each kind that may show it. It is on for this thread alone, and off again afterwards.
-pub(crate) fn hunt(name: &str, most: u64, shrink: Duration) -> Option<Found> {
+pub(crate) fn hunt(engines: Engines, name: &str, most: u64, shrink: Duration) -> Option<Found> {
     switch(name);
     let found = (0..most).find_map(|seed| {
-        let runs = kinds(name).iter();
+        let runs = kinds(engines, name).iter();
         runs.filter_map(|kind| kind.run(seed, shrink)).next()
     });
     switch("");
@@ -50,14 +64,15 @@ pub(crate) fn hunt(name: &str, most: u64, shrink: Duration) -> Option<Found> {
 }
 
 /// Hunts all of them, on as many threads as there are processors, and prints a table. Whether each was found.
-pub(crate) fn hunt_all(chosen: &str, most: u64) -> bool {
+pub(crate) fn hunt_all(engines: Engines, chosen: &str, most: u64) -> bool {
     std::panic::set_hook(Box::new(|_| {}));
-    let all: Vec<Defect> = defects()
+    let all: Vec<Defect> = defects(engines)
         .into_iter()
         .filter(|defect| chosen == ALL || chosen == defect.name)
         .collect();
     if all.is_empty() {
-        let names: Vec<&str> = defects().iter().map(|defect| defect.name).collect();
+        let all = defects(engines);
+        let names: Vec<&str> = all.iter().map(|defect| defect.name).collect();
         println!(
             "there is no defect `{chosen}`; there are {}",
             names.join(", ")
@@ -75,7 +90,7 @@ pub(crate) fn hunt_all(chosen: &str, most: u64) -> bool {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(defect) = all.get(index) else { return };
             let begin = Instant::now();
-            let found = hunt(defect.name, most, shrink);
+            let found = hunt(engines, defect.name, most, shrink);
             if let Ok(mut results) = results.lock() {
                 results.push((index, found, begin.elapsed()));
             }
@@ -128,6 +143,7 @@ enum Runs {
     Trials,
     Against(Kind),
     Hostile,
+    Tcp,
 }
 
 impl Runs {
@@ -146,6 +162,10 @@ impl Runs {
                 run_seed_against(kind, seed).err()?.violation,
                 format!("against {kind}"),
             ),
+            Self::Tcp => (
+                run_tcp_seed(seed, None).err()?.violation,
+                "seeds".to_string(),
+            ),
             Self::Hostile => (
                 run_hostile_seed(seed, None, None).err()?.violation,
                 "hostile seeds".to_string(),
@@ -162,6 +182,10 @@ impl Runs {
                 let scenario = Scenario::against(kind, seed);
                 shrink_failure(scenario.choices(), Some(kind), &violation, in_time)
             }
+            Self::Tcp => {
+                let scenario = TcpScenario::from_seed(seed);
+                shrink_tcp_failure(scenario.choices(), None, &violation, in_time)
+            }
             Self::Trials | Self::Hostile => None,
         };
         Some(Found {
@@ -174,8 +198,9 @@ impl Runs {
 }
 
 /// Most defects show between two engines of ours; those of the manners towards another implementation, or towards liars, only there.
-fn kinds(name: &str) -> &'static [Runs] {
+fn kinds(engines: Engines, name: &str) -> &'static [Runs] {
     match name {
+        _ if engines == Engines::Tcp => &[Runs::Tcp],
         "OverlapKept" => &[Runs::Hostile],
         "ClosedRevived" => &[Runs::Seeds, Runs::Hostile],
         "FirstDataNotAwaited" => const { &[Runs::Against(Kind::GoV2Early)] },
@@ -188,6 +213,7 @@ fn kinds(name: &str) -> &'static [Runs] {
 fn switch(name: &str) {
     gapless_recovery::sabotage::switch(name);
     gapless_udx::sabotage::switch(name);
+    gapless_tcp::sabotage::switch(name);
 }
 
 /// In the place of a name.

@@ -1,15 +1,57 @@
 //! One stream as an application drives it.
 
 use super::{Complaint, NAME_BYTES, ReadState, StreamOutcome, WriteState};
-use crate::machine::{Machine, StreamKey};
 use crate::pattern::Pattern;
 use crate::plan::{ReadPlan, StreamPlan, Time, WriteEnd, WritePlan};
 use bytes::Bytes;
 use gapless_link::Random;
 use gapless_udx::{ReadError, WriteError};
+use std::fmt::Debug;
 
-pub(super) struct StreamRun {
-    id: StreamKey,
+/// What an application calls. A stream is one of many on a connection, or a connection of TCP.
+pub(crate) trait Streams {
+    /// Names a stream.
+    type Key: Copy + Debug;
+
+    /// Up to `max` bytes; `None` at the end.
+    fn read(
+        &mut self,
+        now: Time,
+        stream: Self::Key,
+        max: usize,
+    ) -> Result<Option<Bytes>, ReadError>;
+
+    /// Takes from `data` what was written.
+    fn write(
+        &mut self,
+        now: Time,
+        stream: Self::Key,
+        data: &mut Bytes,
+    ) -> Result<usize, WriteError>;
+
+    /// Nothing more will be written.
+    fn finish(&mut self, now: Time, stream: Self::Key) -> Result<(), WriteError>;
+
+    /// Ends both directions at once.
+    fn reset(&mut self, now: Time, stream: Self::Key, code: u32);
+
+    /// The reader wants no more.
+    fn stop(&mut self, now: Time, stream: Self::Key, code: u32);
+
+    /// The application is done with it.
+    fn release(&mut self, now: Time, stream: Self::Key);
+
+    /// Whether the application hears of it, and waits for it, when all that it wrote is acknowledged.
+    fn tells_acknowledgement(&self, stream: Self::Key) -> bool;
+
+    /// Whether a reader who wants no more ends both directions, and a writer who is then cut off seems to have come to his end.
+    fn stops_both(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) struct StreamRun<K> {
+    id: K,
     /// The codes with which the plan lets this stream be ended early.
     codes: Vec<u32>,
     writer: Writer,
@@ -49,12 +91,12 @@ struct Content {
     len: u64,
 }
 
-impl StreamRun {
-    pub(super) fn new(
+impl<K: Copy + Debug> StreamRun<K> {
+    pub(crate) fn new(
         seed: u64,
         index: usize,
         plan: &StreamPlan,
-        id: StreamKey,
+        id: K,
         opener: bool,
         now: Time,
     ) -> Self {
@@ -112,20 +154,24 @@ impl StreamRun {
         }
     }
 
-    pub(super) fn readable(&mut self) {
+    pub(crate) fn id(&self) -> K {
+        self.id
+    }
+
+    pub(crate) fn readable(&mut self) {
         self.reader.blocked = false;
     }
 
-    pub(super) fn writable(&mut self) {
+    pub(crate) fn writable(&mut self) {
         self.writer.blocked = false;
     }
 
-    pub(super) fn try_anyway(&mut self) {
+    pub(crate) fn try_anyway(&mut self) {
         self.reader.blocked = false;
         self.writer.blocked = false;
     }
 
-    pub(super) fn acknowledged(&mut self) -> Result<(), Complaint> {
+    pub(crate) fn acknowledged(&mut self) -> Result<(), Complaint> {
         match self.writer.state {
             WriteState::Finished => self.writer.state = WriteState::Acknowledged,
             WriteState::Acknowledged => return Err("a stream was acknowledged twice".into()),
@@ -135,8 +181,19 @@ impl StreamRun {
         Ok(())
     }
 
-    pub(super) fn reset_by_peer(&mut self, now: Time, code: u32) -> Result<(), Complaint> {
+    /// Waits to hear that all it wrote is acknowledged.
+    pub(crate) fn awaits_acknowledgement(&self) -> bool {
+        self.writer.state == WriteState::Finished
+    }
+
+    pub(crate) fn reset_by_peer(&mut self, now: Time, code: u32) -> Result<(), Complaint> {
         self.check_code(code)?;
+        self.ended_by_peer(now, code);
+        Ok(())
+    }
+
+    /// The same, whoever asked for it.
+    pub(crate) fn ended_by_peer(&mut self, now: Time, code: u32) {
         // Who waits for an event is woken by that event, and learns it from the call it then makes. Who waits for something
         // that cannot come any more, or for nothing, learns it here.
         let writer = &mut self.writer;
@@ -147,10 +204,9 @@ impl StreamRun {
         if self.reader.rests_until.is_some() {
             self.reader.rests_until = Some(now);
         }
-        Ok(())
     }
 
-    pub(super) fn closed(&mut self) {
+    pub(crate) fn closed(&mut self) {
         if matches!(
             self.writer.state,
             WriteState::Writing | WriteState::Finished
@@ -163,7 +219,7 @@ impl StreamRun {
         self.released = true;
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         !matches!(
             self.writer.state,
             WriteState::Writing | WriteState::Finished
@@ -171,17 +227,17 @@ impl StreamRun {
     }
 
     /// Over, and not because the connection is.
-    pub(super) fn is_over_well(&self) -> bool {
+    pub(crate) fn is_over_well(&self) -> bool {
         let Self { writer, reader, .. } = self;
         self.is_over() && writer.state != WriteState::Closed && reader.state != ReadState::Closed
     }
 
-    pub(super) fn is_released(&self) -> bool {
+    pub(crate) fn is_released(&self) -> bool {
         self.released
     }
 
     /// A rest that is over and was not followed by anything waits for an event now, and wakes nobody.
-    pub(super) fn next_wake(&self, now: Time) -> Option<Time> {
+    pub(crate) fn next_wake(&self, now: Time) -> Option<Time> {
         let Self { writer, reader, .. } = self;
         let write = writer
             .rests_until
@@ -197,15 +253,15 @@ impl StreamRun {
     }
 
     /// Whether [`Self::act`] would try anything.
-    pub(super) fn wants_to_act(&self, now: Time) -> bool {
+    pub(crate) fn wants_to_act(&self, now: Time) -> bool {
         self.wants_to_read(now) || self.wants_to_write(now) || self.is_over()
     }
 
     /// Reads and writes what goes. The result counts what happened.
-    pub(super) fn act(
+    pub(crate) fn act(
         &mut self,
         now: Time,
-        machine: &mut Machine,
+        machine: &mut impl Streams<Key = K>,
         random: &mut Random,
     ) -> Result<u64, Complaint> {
         let mut progress = 0;
@@ -222,14 +278,14 @@ impl StreamRun {
             }
         }
         if self.is_over() {
-            machine.release_stream(self.id);
+            machine.release(now, self.id);
             self.released = true;
             progress += 1;
         }
         Ok(progress)
     }
 
-    pub(super) fn outcome(&self) -> StreamOutcome {
+    pub(crate) fn outcome(&self) -> StreamOutcome {
         StreamOutcome {
             written: self.writer.written,
             write: self.writer.state,
@@ -238,7 +294,7 @@ impl StreamRun {
         }
     }
 
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let Self {
             id, writer, reader, ..
         } = self;
@@ -272,18 +328,29 @@ impl StreamRun {
             && reader.rests_until.is_none_or(|until| until <= now)
     }
 
-    fn read_once(&mut self, now: Time, machine: &mut Machine) -> Result<u64, Complaint> {
+    fn read_once(
+        &mut self,
+        now: Time,
+        machine: &mut impl Streams<Key = K>,
+    ) -> Result<u64, Complaint> {
         let reader = &mut self.reader;
         reader.rests_until = None;
         if let Some((_, code)) = reader.plan.stop.filter(|&(after, _)| reader.read >= after) {
             machine.stop(now, self.id, code);
             reader.state = ReadState::Stopped(code);
+            if machine.stops_both() {
+                self.writer.state = WriteState::Reset(code);
+            }
             return Ok(1);
         }
         match machine.read(now, self.id, reader.plan.size) {
             Ok(Some(bytes)) => reader.take(now, &bytes),
             Ok(None) if reader.read == reader.content.len => {
                 reader.state = ReadState::Ended;
+                Ok(1)
+            }
+            Ok(None) if machine.stops_both() && !self.codes.is_empty() => {
+                reader.state = ReadState::Reset(self.codes[0]);
                 Ok(1)
             }
             Ok(None) => Err(format!(
@@ -330,7 +397,7 @@ impl StreamRun {
     fn write_once(
         &mut self,
         now: Time,
-        machine: &mut Machine,
+        machine: &mut impl Streams<Key = K>,
         random: &mut Random,
     ) -> Result<u64, Complaint> {
         let may_write = self.may_write();
@@ -375,7 +442,7 @@ impl StreamRun {
         }
     }
 
-    fn end(&mut self, now: Time, machine: &mut Machine) -> Result<u64, Complaint> {
+    fn end(&mut self, now: Time, machine: &mut impl Streams<Key = K>) -> Result<u64, Complaint> {
         let writer = &mut self.writer;
         if writer.plan.finish_delay > 0 && writer.rests_until.is_none() {
             writer.rests_until = Some(now.saturating_add(writer.plan.finish_delay));
@@ -384,7 +451,9 @@ impl StreamRun {
         match writer.plan.end {
             WriteEnd::Finish => match machine.finish(now, self.id) {
                 // A model's application is never told of the acknowledgement.
-                Ok(()) if machine.kind().is_some() => writer.state = WriteState::Acknowledged,
+                Ok(()) if !machine.tells_acknowledgement(self.id) => {
+                    writer.state = WriteState::Acknowledged;
+                }
                 Ok(()) => writer.state = WriteState::Finished,
                 // Only another side's reset may be in the way, and the plan knows whether there is one.
                 Err(error) if self.codes.is_empty() => {

@@ -8,7 +8,7 @@ use super::world::{Setting, address, run};
 use super::{Attacker, Meter};
 use crate::log::Sink;
 use crate::plan::{MS, SECOND, Time};
-use crate::report::{Failure, Rule, Violation};
+use crate::report::{Failure, Rule, Runs, Violation};
 use crate::seeds::{guarded, spread};
 use gapless_udx::EndpointConfig;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -100,8 +100,7 @@ pub fn run_hostile_seed(
 ) -> Result<HostileReport, Failure> {
     guarded(|| compare(seed, meter, sink)).map_err(|violation| Failure {
         seed,
-        hostile: true,
-        against: None,
+        runs: Runs::Hostile,
         violation,
     })
 }

@@ -87,7 +87,7 @@ impl Draw<'_> {
         config
     }
 
-    pub(super) fn manners(&mut self, calm_from: Time) -> Manners {
+    pub(crate) fn manners(&mut self, calm_from: Time) -> Manners {
         if !self.chance(2, 3) {
             return Manners::GOOD;
         }

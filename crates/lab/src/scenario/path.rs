@@ -7,7 +7,7 @@ use std::time::Duration;
 
 impl Draw<'_> {
     /// The paths while they are bad and in the calm, from the dialer and to it, and other routes in between.
-    pub(super) fn paths(
+    pub(crate) fn paths(
         &mut self,
         seed: u64,
         calm_from: Time,

@@ -8,7 +8,7 @@ use crate::plan::{
 use gapless_link::Random;
 
 impl Draw<'_> {
-    pub(super) fn streams(&mut self) -> Vec<StreamPlan> {
+    pub(crate) fn streams(&mut self) -> Vec<StreamPlan> {
         let planned = self.plan(plan);
         let share = planned.map_or(0, |(count, budget)| budget * 2 / count / SHARE_STEP);
         let share = self.proposed(MOST, |_| share) * SHARE_STEP;

@@ -84,7 +84,7 @@ impl World<'_, '_> {
         // Also a connection that comes to an acceptor only after its dialer has ended it.
         for host in &mut self.hosts {
             if host.app.closed().is_some() {
-                host.machine.release();
+                host.machine.forget();
             }
         }
         let all_idle = self

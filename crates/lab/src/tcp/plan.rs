@@ -1,0 +1,154 @@
+//! What a run of TCP consists of, as plain data.
+
+use crate::choices::Choices;
+use crate::plan::{Ending, Manners, Route, StreamPlan, Time};
+use gapless_link::Profile;
+use gapless_tcp::StackConfig;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// One run. The same scenario gives the same run, to the last packet.
+#[derive(Clone, Debug)]
+pub struct TcpScenario {
+    /// Start of all random numbers: stacks, applications, manners. The links have seeds of their own.
+    pub seed: u64,
+    /// The connections, and what they carry.
+    pub streams: Vec<StreamPlan>,
+    /// Over IPv6.
+    pub v6: bool,
+    /// The path while it is bad, from host 0 to host 1 and back.
+    pub faults: [Profile; 2],
+    /// Other routes that the packets take, in the order of time.
+    pub routes: Vec<Route>,
+    /// When the calm begins.
+    pub calm_from: Time,
+    /// The path from then on.
+    pub calm: [Profile; 2],
+    /// Both hosts. Each may open connections.
+    pub hosts: [TcpHost; 2],
+    /// How it ends.
+    pub ending: Ending,
+    /// Packets that somebody who sees all of them puts in between, one in so many that arrive; in the order of [`Forgery::ALL`], none if 0.
+    pub forged: [u32; Forgery::ALL.len()],
+    /// In the calm, something has to happen at least this often until all is done.
+    pub patience: Time,
+    /// How long nothing may happen by intention.
+    pub rests: Time,
+    /// How long a round trip takes in the calm when the queues are full.
+    pub round_trip: Time,
+    /// All connections have to be over for the applications this long after the calm began.
+    pub finish_within: Time,
+    /// After an early end, the other side has to know within this time.
+    pub notice_within: Time,
+    /// The run is repeated with the stacks polled in this way, and has to deliver the same octets.
+    pub other_manners: Option<[Manners; 2]>,
+    /// What it was drawn from.
+    pub(crate) choices: Choices,
+}
+
+/// One host.
+#[derive(Clone, Debug)]
+pub struct TcpHost {
+    /// Its stack.
+    pub config: StackConfig,
+    /// Where initial numbers and timestamps begin.
+    pub begins_at: (u32, u32),
+    /// Connections that may wait to be accepted.
+    pub backlog: usize,
+    /// SYNs wait for the application.
+    pub holds: bool,
+    /// A reader who wants no more closes the connection instead of resetting it.
+    pub closes: bool,
+    /// The application lets go of connections as soon as it has nothing more to do with them, instead of waiting for the last acknowledgment.
+    pub leaves_early: bool,
+    /// How it is polled.
+    pub manners: Manners,
+    /// Octets that the stack may hold at most.
+    pub memory_bound: usize,
+}
+
+/// What somebody makes from a packet that has just arrived, and puts behind it. None may harm anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgery {
+    /// An acknowledgment of what was never sent (R3).
+    AckOfUnsent,
+    /// A selective acknowledgement of what was never sent.
+    SackOfUnsent,
+    /// A RST in the window, and not at the next number (RFC 5961 3.2).
+    Reset,
+    /// A RST behind the window.
+    ResetBeyond,
+    /// A SYN in the window (RFC 5961 4.2).
+    Syn,
+    /// Data beyond the window.
+    BeyondWindow,
+    /// The same segment under a timestamp of long ago, with other data (RFC 7323 5.3).
+    Old,
+    /// The same segment again, marked as urgent.
+    Urgent,
+    /// The second half of the data again.
+    Half,
+}
+
+impl Forgery {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::AckOfUnsent,
+        Self::SackOfUnsent,
+        Self::Reset,
+        Self::ResetBeyond,
+        Self::Syn,
+        Self::BeyondWindow,
+        Self::Old,
+        Self::Urgent,
+        Self::Half,
+    ];
+}
+
+impl TcpScenario {
+    /// The decisions that give this scenario again.
+    pub fn choices(&self) -> &[u8] {
+        self.choices.bytes()
+    }
+
+    /// The same run with the stacks polled in another way, if the scenario asks for it: it has to deliver the same octets.
+    #[must_use]
+    pub fn with_other_manners(&self) -> Option<Self> {
+        let mut other = self.clone();
+        for (host, manners) in other.hosts.iter_mut().zip(self.other_manners?) {
+            host.manners = manners;
+        }
+        other.other_manners = None;
+        Some(other)
+    }
+
+    /// Cuts it to what another stack at one end can do: who believes no router, and every forger, is not tried with either.
+    pub(crate) fn fit_other(&mut self) {
+        self.forged = [0; Forgery::ALL.len()];
+        self.other_manners = None;
+        let paths = self.faults.iter_mut().chain(&mut self.calm);
+        let routes = self.routes.iter_mut().flat_map(|route| &mut route.paths);
+        paths.chain(routes).for_each(|profile| profile.mtu = None);
+        // It is called as it wants to be: what it makes of bad manners is not what is asked here.
+        self.hosts[self.other()].manners = Manners::GOOD;
+    }
+
+    /// Which host is the other stack's, if there is one: it dials in every second run.
+    pub(crate) fn other(&self) -> usize {
+        (self.seed % 2) as usize
+    }
+
+    /// Whether all connections have to come through.
+    pub fn ends_well(&self) -> bool {
+        matches!(self.ending, Ending::Close { .. })
+    }
+
+    /// Addresses set aside for documentation (RFC 5737, RFC 3849).
+    pub(crate) fn address(&self, host: usize) -> IpAddr {
+        let last = 1 + host as u8;
+        if self.v6 {
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()).into()
+        } else {
+            Ipv4Addr::new(192, 0, 2, last).into()
+        }
+    }
+}

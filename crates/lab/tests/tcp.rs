@@ -1,0 +1,30 @@
+//! TCP in the lab.
+
+use gapless_lab::tcp::{TcpScenario, run_tcp_logged};
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    for seed in [1, 2, 30] {
+        let log = || {
+            let mut lines = String::new();
+            let mut sink = |line: &str| {
+                lines.push_str(line);
+                lines.push('\n');
+            };
+            let result = run_tcp_logged(&TcpScenario::from_seed(seed), None, &mut sink);
+            (lines, result.map(|report| report.outcomes))
+        };
+        let (lines, outcomes) = log();
+        assert!(lines.contains("sends"), "{lines}");
+        assert_eq!((lines, outcomes), log(), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_bytes_of_a_scenario_are_the_scenario() {
+    for seed in 0..1_000 {
+        let scenario = TcpScenario::from_seed(seed);
+        let again = TcpScenario::from_bytes(scenario.choices());
+        assert_eq!(format!("{scenario:?}"), format!("{again:?}"), "seed {seed}");
+    }
+}
