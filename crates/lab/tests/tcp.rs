@@ -28,3 +28,14 @@ fn the_bytes_of_a_scenario_are_the_scenario() {
         assert_eq!(format!("{scenario:?}"), format!("{again:?}"), "seed {seed}");
     }
 }
+
+/// Deadlines that had passed unnoticed (324 and those that follow), and the part of a segment that a probe of a narrower path sends (56, 198).
+#[test]
+fn seeds_that_broke_a_rule_once_break_none() {
+    for seed in [56, 198, 324, 706, 821, 914, 1_356, 2_332] {
+        let result = run_tcp_logged(&TcpScenario::from_seed(seed), None, &mut |_| {});
+        if let Err(violation) = result {
+            panic!("seed {seed}: {violation}");
+        }
+    }
+}

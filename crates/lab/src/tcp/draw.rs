@@ -179,7 +179,8 @@ impl Draw<'_> {
                 probes: 12,
             });
         }
-        config.time_wait = Duration::from_nanos(self.between(SECOND, 60 * SECOND));
+        // Long enough for a FIN whose acknowledgment is lost to come again, and again (RFC 9293 3.4.2 asks for four minutes).
+        config.time_wait = Duration::from_nanos(self.between(40 * SECOND, 120 * SECOND));
         config.fin_wait_timeout = Duration::from_nanos(self.between(30 * SECOND, 60 * SECOND));
         config
     }

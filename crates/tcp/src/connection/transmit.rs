@@ -284,9 +284,16 @@ impl Connection {
         };
         let head_span = limit.saturating_sub(record.start);
         mark!(RecordCut);
-        self.recovery.split_span(id, head_span, head, tail).ok()?;
-        let (id, head) = self.recovery.next_lost()?;
-        let head = *head;
+        let (id, head) = match self.recovery.split_span(id, head_span, head, tail) {
+            // What is lost comes first, and a probe is for the oldest: either way it is the head.
+            Ok(()) => {
+                let lost = self.recovery.next_lost();
+                let (id, head) = lost.or_else(|| self.recovery.probe_candidate())?;
+                (id, *head)
+            }
+            // The books are full. The rest of the record comes again when this part is acknowledged.
+            Err(_) => (id, head),
+        };
         self.recovery.resend(now, id, self.size_of(&head)).ok()?;
         let start = head.start.max(self.out.una);
         Some(self.segment(now, start..head.end, Flags::ACK))

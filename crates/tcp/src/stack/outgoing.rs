@@ -2,7 +2,7 @@
 
 use super::slots::List;
 use super::{Stack, count};
-use crate::connection::Addresses;
+use crate::connection::{Addresses, Connection};
 use crate::wire::{Ecn, PacketHeader, protocol};
 use core::net::IpAddr;
 use gapless_recovery::Instant;
@@ -32,7 +32,9 @@ impl Stack {
                 }
                 None => {
                     self.slots.pop(List::Ready);
-                    self.settle(now, slot);
+                    if !self.catch_up(now, slot) {
+                        self.settle(now, slot);
+                    }
                 }
             }
         }
@@ -60,6 +62,32 @@ impl Stack {
         };
         header.write(packet, checksums)?;
         Some(packet.len())
+    }
+
+    /// Does what is due of a connection of which nobody knew: its time was to be told when it had nothing more to send, and by a caller who
+    /// fetches packets late that has passed. Whether something was done (R9).
+    fn catch_up(&mut self, now: Instant, slot: u32) -> bool {
+        let Some(connection) = self
+            .slots
+            .get_mut(slot)
+            .and_then(|entry| entry.connection_mut())
+        else {
+            return false;
+        };
+        let is_late = |connection: &Connection| {
+            let deadline = connection.next_deadline(now);
+            deadline.is_some_and(|at| at <= now)
+        };
+        if !is_late(connection) {
+            return false;
+        }
+        connection.on_timeout(now);
+        let is_served = !is_late(connection);
+        self.touched(now, slot);
+        if !is_served {
+            self.slots.unlink(List::Ready, slot);
+        }
+        is_served
     }
 
     /// It has nothing more to send now: it waits for its time, or is over.

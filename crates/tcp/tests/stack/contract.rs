@@ -1,7 +1,7 @@
 //! What each call means at the end of a connection: the table in `docs/tcp.md`, row by row.
 
 use super::net::*;
-use gapless_tcp::{CloseReason, Id, ReadError, State, WriteError};
+use gapless_tcp::{CloseReason, Config, Id, ReadError, StackConfig, State, WriteError};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -246,4 +246,30 @@ fn unlisten_resets_who_was_not_accepted() {
     let outcome = net.stacks[0].read(id, &mut room);
     assert_eq!(outcome, Err(ReadError::Ended(RESET)));
     assert_eq!(net.stacks[1].accept(), None);
+}
+
+/// R9: what came due while nobody fetched packets is done when somebody does, and the next deadline lies ahead again.
+#[test]
+fn who_fetches_late_gets_what_is_due_by_then() {
+    let patient = StackConfig {
+        connection: Config {
+            quick_acks: 0,
+            ..Config::default()
+        },
+        ..settings()
+    };
+    let mut net = Net::new(vec![settings(), patient]);
+    net.stacks[1].listen(None, Some(7), 10, false).unwrap();
+    let now = net.now;
+    let id = net.stacks[0].connect(now, None, end(1, 7)).unwrap();
+    net.wait(SECOND);
+    assert_eq!(net.stacks[0].write(id, b"x"), Ok(1));
+    for packet in net.fetch(0) {
+        net.inject(1, &packet);
+    }
+    // The acknowledgment may wait for 40 ms, and nobody asks before.
+    net.now += SECOND / 2;
+    assert_eq!(net.fetch(1).len(), 1);
+    let deadline = net.stacks[1].next_deadline();
+    assert!(deadline.is_none_or(|at| at > net.now), "{deadline:?}");
 }
