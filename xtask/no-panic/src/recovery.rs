@@ -7,8 +7,8 @@ use core::hint::black_box;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use gapless_recovery::{
-    Ack, Bbr, Class, Config, Controller, Cubic, Echo, Instant, NewReno, Number, RateSample, RecordId,
-    Recovery, Rtt,
+    Ack, Bbr, Class, Config, Controller, Cubic, Echo, Instant, NewReno, Number, RateSample,
+    RecordId, Recovery, Rtt,
 };
 
 /// What a packet of UDX carried.
