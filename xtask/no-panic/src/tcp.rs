@@ -59,8 +59,7 @@ fn tcp_questions(connection: &Connection, state: State, now: Instant) -> u64 {
     black_box((state.is_synchronized(), state.takes_data()));
     black_box(state.may_write());
     black_box((connection.state(), connection.ended(), connection.ports()));
-    black_box((connection.memory(), connection.congestion_window()));
-    black_box((connection.recovery_stats(), connection.path_mtu()));
+    black_box((connection.memory(), connection.path_mtu()));
     let _ = black_box(connection.check(now));
     black_box((
         connection.numbers_for_tests(),

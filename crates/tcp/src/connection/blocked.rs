@@ -73,7 +73,7 @@ impl Connection {
             in_flight: self.recovery.bytes_in_flight(),
             congestion_window: self.recovery.congestion_window(),
             timeout: self.recovery.pto(),
-            segment: self.out.path,
+            segment: self.path_mtu(),
             recovery: *self.recovery.stats(),
         }
     }

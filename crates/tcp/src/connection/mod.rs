@@ -23,7 +23,7 @@ mod transmit;
 use crate::receive::ReceiveBuffer;
 use crate::send::SendBuffer;
 use ecn::Notification;
-use gapless_recovery::{Instant, Recovery, Stats as RecoveryStats};
+use gapless_recovery::{Instant, Recovery};
 use gapless_seq::{mark, sabotage};
 use stamps::Stamps;
 use timers::Timers;
@@ -155,22 +155,10 @@ impl Connection {
         self.ports
     }
 
-    /// What was sent, lost and sent again so far: counts of segments, and of octets with their headers.
-    #[must_use]
-    pub fn recovery_stats(&self) -> &RecoveryStats {
-        self.recovery.stats()
-    }
-
     /// Octets of the largest segment, header included, that the path is known to take.
     #[must_use]
     pub fn path_mtu(&self) -> u16 {
         self.recovery.mtu()
-    }
-
-    /// Octets that may be in flight, headers included.
-    #[must_use]
-    pub fn congestion_window(&self) -> u64 {
-        self.recovery.congestion_window()
     }
 
     /// Heap memory held, octets.

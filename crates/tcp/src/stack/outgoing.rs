@@ -2,7 +2,7 @@
 
 use super::slots::List;
 use super::{Stack, count};
-use crate::connection::{Addresses, Connection};
+use crate::connection::Addresses;
 use crate::wire::{Ecn, PacketHeader, protocol};
 use core::net::IpAddr;
 use gapless_recovery::Instant;
@@ -32,9 +32,7 @@ impl Stack {
                 }
                 None => {
                     self.slots.pop(List::Ready);
-                    if !self.catch_up(now, slot) {
-                        self.settle(now, slot);
-                    }
+                    self.settle(now, slot);
                 }
             }
         }
@@ -64,38 +62,25 @@ impl Stack {
         Some(packet.len())
     }
 
-    /// Does what is due of a connection of which nobody knew: its time was to be told when it had nothing more to send, and by a caller who
-    /// fetches packets late that has passed. Whether something was done (R9).
-    fn catch_up(&mut self, now: Instant, slot: u32) -> bool {
-        let Some(connection) = self
-            .slots
-            .get_mut(slot)
-            .and_then(|entry| entry.connection_mut())
-        else {
-            return false;
-        };
-        let is_late = |connection: &Connection| {
-            let deadline = connection.next_deadline(now);
-            deadline.is_some_and(|at| at <= now)
-        };
-        if !is_late(connection) {
-            return false;
-        }
-        connection.on_timeout(now);
-        let is_served = !is_late(connection);
-        self.touched(now, slot);
-        if !is_served {
-            self.slots.unlink(List::Ready, slot);
-        }
-        is_served
-    }
-
-    /// It has nothing more to send now: it waits for its time, or is over.
+    /// It has nothing more to send now: it waits for its time, or is over. That time was not told while it had something to send, and for a
+    /// caller who fetches packets late it has passed: what is due is done then (R9), which may give it something to send.
     fn settle(&mut self, now: Instant, slot: u32) {
-        let Some(connection) = self.slots.get(slot).and_then(|entry| entry.connection()) else {
+        let entry = self.slots.get_mut(slot);
+        let Some(connection) = entry.and_then(|entry| entry.connection_mut()) else {
             return;
         };
-        let deadline = connection.next_deadline(now);
+        let is_past = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        let mut deadline = connection.next_deadline(now);
+        if is_past(deadline) {
+            connection.on_timeout(now);
+            deadline = connection.next_deadline(now);
+            self.touched(now, slot);
+            if !is_past(deadline) {
+                return;
+            }
+            // R8: asking for packets comes to an end even so.
+            self.slots.unlink(List::Ready, slot);
+        }
         self.deadlines.set(slot, deadline);
         self.put_away(now, slot);
     }

@@ -115,7 +115,7 @@ fn rfc3168_6_1_2_the_window_falls_once_a_round_trip() {
     script.write(&[1; 30_000]);
     let sent = script.fetch();
     assert!(sent.iter().all(|sent| sent.flags == ACK));
-    let window = script.engine.congestion_window();
+    let window = script.engine.stats().congestion_window;
     let (size, flight) = (sent[0].len() as u32, sent.len() as u32);
     script.pass(ms(50));
     let mut reduced = Vec::new();
@@ -123,18 +123,18 @@ fn rfc3168_6_1_2_the_window_falls_once_a_round_trip() {
         script.pass(ms(1));
         script.send(ACK | ECE, 1, 1 + at * size, 60_000, b"");
         reduced.extend(script.fetch());
-        assert_eq!(script.engine.recovery_stats().congestion_events, 1);
+        assert_eq!(script.engine.stats().recovery.congestion_events, 1);
     }
-    assert!(script.engine.congestion_window() < window);
+    assert!(script.engine.stats().congestion_window < window);
     let told: Vec<bool> = reduced.iter().map(|sent| sent.flags.has(CWR)).collect();
     assert!(told.len() > 3, "it goes on sending");
     assert!(told[0] && told[1..].iter().all(|told| !told), "{told:?}");
-    assert_eq!(script.engine.recovery_stats().packets_resent, 0);
+    assert_eq!(script.engine.stats().recovery.packets_resent, 0);
     // The next round trip, the next reduction.
     let end = reduced.last().map(|sent| sent.seq + sent.len() as u32);
     script.pass(ms(50));
     script.send(ACK | ECE, 1, end.unwrap(), 60_000, b"");
-    assert_eq!(script.engine.recovery_stats().congestion_events, 2);
+    assert_eq!(script.engine.stats().recovery.congestion_events, 2);
 }
 
 /// Only what is new is marked (RFC 3168 6.1.4 to 6.1.6); and where the first marked segments are lost there are no others.

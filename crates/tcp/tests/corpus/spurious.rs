@@ -100,7 +100,7 @@ fn rfc2883_4_duplicates_are_reported() {
 fn rfc3522_an_early_echo_undoes_the_reduction() {
     for (echo_of_repair, undone) in [(false, 1), (true, 0)] {
         let (mut script, sent) = sender(true, true);
-        let window = script.engine.congestion_window();
+        let window = script.engine.stats().congestion_window;
         let first = stamp(&sent[0]);
         script.send_with(
             ACK,
@@ -113,7 +113,7 @@ fn rfc3522_an_early_echo_undoes_the_reduction() {
         let mut again = script.fetch();
         again.extend(script.wait(ms(20)).into_iter().map(|(_, sent)| sent));
         assert_eq!((again.len(), again[0].seq), (1, 1));
-        assert!(script.engine.congestion_window() < window);
+        assert!(script.engine.stats().congestion_window < window);
         // Later than a round trip: the time alone tells nothing.
         script.pass(ms(60));
         let echo = if echo_of_repair {
@@ -129,12 +129,15 @@ fn rfc3522_an_early_echo_undoes_the_reduction() {
             b"",
             echoing(Options::NONE, 6, echo),
         );
-        let stats = script.engine.recovery_stats();
+        let stats = script.engine.stats().recovery;
         assert_eq!(
             (stats.congestion_events, stats.congestion_undone),
             (1, undone)
         );
-        assert_eq!(script.engine.congestion_window() >= window, undone == 1);
+        assert_eq!(
+            script.engine.stats().congestion_window >= window,
+            undone == 1
+        );
     }
 }
 
@@ -142,7 +145,7 @@ fn rfc3522_an_early_echo_undoes_the_reduction() {
 #[test]
 fn rfc2883_a_report_undoes_the_reduction() {
     let (mut script, _) = sender(true, false);
-    let window = script.engine.congestion_window();
+    let window = script.engine.stats().congestion_window;
     script.send_with(ACK, 1, 1, 60_000, b"", blocks(&[(1, 3), (4, 10)]));
     let mut again = script.fetch();
     again.extend(script.wait(ms(20)).into_iter().map(|(_, sent)| sent));
@@ -156,12 +159,12 @@ fn rfc2883_a_report_undoes_the_reduction() {
     }
     script.send_with(ACK, 1, una(10), 60_000, b"", blocks(&[(0, 1)]));
     script.send_with(ACK, 1, una(10), 60_000, b"", blocks(&[(0, 1)]));
-    let stats = script.engine.recovery_stats();
+    let stats = script.engine.stats().recovery;
     assert_eq!((stats.congestion_events, stats.congestion_undone), (1, 0));
     assert_eq!(stats.spurious_losses, 1, "each report counts once");
     script.send_with(ACK, 1, una(10), 60_000, b"", blocks(&[(3, 4)]));
-    assert_eq!(script.engine.recovery_stats().congestion_undone, 1);
-    assert!(script.engine.congestion_window() >= window);
+    assert_eq!(script.engine.stats().recovery.congestion_undone, 1);
+    assert!(script.engine.stats().congestion_window >= window);
 }
 
 /// RFC 4015 section 3: a timeout that was too early repeats one segment and not the flight, also for a peer without selective
@@ -178,7 +181,7 @@ fn rfc4015_a_spurious_timeout_repeats_one_segment() {
         echoing(Options::NONE, 5, stamp(&sent[0])),
     );
     script.fetch();
-    let before = script.engine.congestion_window();
+    let before = script.engine.stats().congestion_window;
     let again = script.wait(ms(300));
     let resent = again.len();
     assert!((1..=2).contains(&resent), "{again:?}");
@@ -189,9 +192,9 @@ fn rfc4015_a_spurious_timeout_repeats_one_segment() {
         script.send_with(ACK, 1, una(at as u32 + 1), 60_000, b"", options);
         assert!(script.fetch().is_empty(), "again: {at}");
     }
-    let stats = script.engine.recovery_stats();
+    let stats = script.engine.stats().recovery;
     assert_eq!((stats.congestion_events, stats.congestion_undone), (1, 1));
-    assert!(script.engine.congestion_window() >= before);
+    assert!(script.engine.stats().congestion_window >= before);
     assert_eq!(script.engine.unacknowledged(), 0);
     assert!(script.now > Instant::from_nanos(0));
 }

@@ -61,7 +61,7 @@ fn nothing_is_sent_again_over_a_clean_link() {
         pair.run_until(Duration::from_secs(20), all_read);
         assert_whole(&pair);
         for side in &pair.sides {
-            let stats = side.connection.as_ref().unwrap().recovery_stats();
+            let stats = side.connection.as_ref().unwrap().stats().recovery;
             let troubles = (stats.packets_resent, stats.congestion_events, stats.ptos);
             assert_eq!(troubles, (0, 0, 0), "sack {sack}");
         }

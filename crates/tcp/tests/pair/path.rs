@@ -38,7 +38,7 @@ fn rfc8899_a_black_hole_opens_and_closes() {
         });
         pair.run_until(Duration::from_secs(60), |pair| path(pair) >= 960);
         assert!(path(&pair) <= 1000);
-        let stats = *pair.sides[0].connection.as_ref().unwrap().recovery_stats();
+        let stats = pair.sides[0].connection.as_ref().unwrap().stats().recovery;
         pair.link.largest = usize::MAX;
         pair.run_until(Duration::from_secs(300), |pair| pair.sides[1].ended);
         assert!(pair.sides[1].read == pair.sides[0].to_write);
