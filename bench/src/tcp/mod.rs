@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Only this part: `bulk`, `open`, `memory` or `many`.
     #[arg(long)]
     only: Option<String>,
+    /// Only this MTU of `bulk`.
+    #[arg(long)]
+    mtu: Option<usize>,
     /// Only our stack, for a profiler.
     #[arg(long)]
     ours: bool,
@@ -99,7 +102,8 @@ fn bulk(options: &Options) -> Result<String> {
          |    MTU | checksums | gapless TCP |  smoltcp | ratio |\n\
          |-------:|-----------|------------:|---------:|------:|\n",
     );
-    for mtu in MTUS {
+    let wants = |mtu: &usize| options.mtu.is_none_or(|only| only == *mtu);
+    for mtu in MTUS.into_iter().filter(wants) {
         for checksums in [true, false] {
             let settings = Settings {
                 mtu,

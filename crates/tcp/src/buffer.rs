@@ -11,23 +11,34 @@ pub(crate) struct OutOfMemory;
 /// The first allocation, octets: two segments of Ethernet's size, rounded up.
 const FIRST_CAPACITY: usize = 4096;
 
-/// A ring in which the octet at a position has a place that follows from the position alone. Which positions hold something is
-/// the owner's knowledge; they never span more than [`capacity`](Self::capacity).
+/// A ring in which the octet at a position has a place that follows from the position and from where the ring began. Which positions hold
+/// something is the owner's knowledge; they never span more than [`capacity`](Self::capacity).
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(crate) struct ByteRing {
     /// Empty, or a power of two octets.
     octets: Vec<u8>,
+    /// The position at the front of them, or one that is congruent.
+    origin: u64,
 }
 
 impl ByteRing {
     pub(crate) const fn new() -> Self {
-        Self { octets: Vec::new() }
+        Self {
+            octets: Vec::new(),
+            origin: 0,
+        }
     }
 
     /// Octets of memory held.
     pub(crate) fn capacity(&self) -> usize {
         self.octets.len()
+    }
+
+    /// Nothing is held, and `position` comes next: it goes to the front. Who empties the ring each time before more comes then uses a small
+    /// part of it again and again, which the processor's caches hold, and not all of it in turn.
+    pub(crate) const fn begin_at(&mut self, position: u64) {
+        self.origin = position;
     }
 
     /// Makes room for so many octets, keeping those at `kept`.
@@ -59,6 +70,7 @@ impl ByteRing {
     fn move_to(&mut self, capacity: usize, kept: Range<u64>) -> Result<(), OutOfMemory> {
         let mut larger = Self {
             octets: zeros(capacity)?,
+            origin: kept.start,
         };
         let (first, second) = self.slices(kept.clone());
         larger.write(kept.start, first);
@@ -105,7 +117,8 @@ impl ByteRing {
     }
 
     fn place(&self, position: u64) -> usize {
-        index(position & wide(self.capacity()).wrapping_sub(1))
+        let distance = position.wrapping_sub(self.origin);
+        index(distance & wide(self.capacity()).wrapping_sub(1))
     }
 }
 
@@ -186,6 +199,21 @@ mod tests {
         ring.shrink(0, 0..0);
         assert_eq!(ring.capacity(), 0);
         assert_eq!(read(&ring, 5..5), []);
+    }
+
+    #[test]
+    fn an_empty_ring_begins_where_it_is_told() {
+        let mut ring = ByteRing::new();
+        ring.reserve(4096, 0..0).unwrap();
+        for start in [7, 5000, u64::MAX - 4096, 3] {
+            ring.begin_at(start);
+            ring.write(start, &written(start..start + 4096));
+            assert_eq!(ring.slices(start..start + 4096).1, []);
+            assert_eq!(
+                read(&ring, start..start + 4096),
+                written(start..start + 4096)
+            );
+        }
     }
 
     #[test]

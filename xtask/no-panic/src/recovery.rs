@@ -214,6 +214,7 @@ fn recovery_plain_peers(recovery: &mut Recovery<Piece>, now: Instant, number: u6
     recovery.rewind(now, number);
     recovery.on_congestion_told(now);
     recovery.on_size_limit(now, black_box(1300), black_box(true));
+    recovery.set_initial_window(black_box(10));
     recovery.on_reported_twice(now, number..=number);
     let echo = Echo {
         number,

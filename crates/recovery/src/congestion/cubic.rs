@@ -248,6 +248,10 @@ impl Controller for Cubic {
         self.epoch.running = false;
     }
 
+    fn on_initial_window(&mut self, bytes: u64) {
+        self.base.begin_with(bytes);
+    }
+
     fn on_path_change(&mut self, _now: Instant) {
         self.base.reset();
         self.epoch = Epoch::new();

@@ -142,6 +142,8 @@ pub trait Controller: Send + Sync {
     fn on_mtu(&mut self, mtu: u16);
     /// A new path: everything starts afresh.
     fn on_path_change(&mut self, now: Instant);
+    /// What the window begins with became known when the peer had told its packets' size, bytes. Counts unless something was lost before.
+    fn on_initial_window(&mut self, _bytes: u64) {}
     /// How many bytes may be in flight.
     fn window(&self) -> u64;
     /// Slow start ends here; `u64::MAX` when not yet known.
@@ -286,6 +288,16 @@ impl Base {
         self.hystart = hystart::HyStart::new();
     }
 
+    /// RFC 6928 section 2: in packets of the size that the peer takes. A window that was reduced already, because what opened the
+    /// connection was lost, stays reduced.
+    fn begin_with(&mut self, bytes: u64) {
+        let is_untouched = self.window == self.initial && self.ssthresh == u64::MAX;
+        self.initial = bytes.max(self.min_window());
+        if is_untouched {
+            self.set_window(self.initial);
+        }
+    }
+
     fn min_window(&self) -> u64 {
         self.mtu.saturating_mul(MIN_WINDOW_PACKETS)
     }
@@ -376,6 +388,27 @@ mod tests {
             assert_eq!(controller.phase(), CongestionPhase::ConservativeSlowStart);
             controller.on_congestion(&congestion(Instant::ZERO));
             assert_eq!(controller.phase(), CongestionPhase::Avoidance);
+        }
+    }
+
+    #[test]
+    fn rfc6928_2_the_first_window_may_become_known_late_but_not_after_a_loss() {
+        let config = Config::default();
+        for late in [false, true] {
+            let controllers: [Box<dyn Controller>; 2] = [
+                Box::new(Cubic::new(&config)),
+                Box::new(NewReno::new(&config)),
+            ];
+            for mut controller in controllers {
+                if late {
+                    controller.on_congestion(&congestion(Instant::ZERO));
+                }
+                controller.on_mtu(500);
+                let before = controller.window();
+                controller.on_initial_window(1500);
+                let expected = if late { before } else { 1500 };
+                assert_eq!(controller.window(), expected);
+            }
         }
     }
 

@@ -77,6 +77,10 @@ impl Controller for NewReno {
         self.base.set_window(self.base.window);
     }
 
+    fn on_initial_window(&mut self, bytes: u64) {
+        self.base.begin_with(bytes);
+    }
+
     fn on_path_change(&mut self, _now: Instant) {
         self.base.reset();
         self.credit = 0;

@@ -475,6 +475,14 @@ impl<R> Recovery<R> {
         }
     }
 
+    /// So many packets of the size that is known now make the first window: for a caller who learned of the size after the first packet. Does
+    /// nothing once the window was reduced.
+    pub fn set_initial_window(&mut self, packets: u32) {
+        let bytes = u64::from(self.mtu.current()).saturating_mul(u64::from(packets));
+        self.control.get_mut().on_initial_window(bytes);
+        self.update_pacer();
+    }
+
     /// The peer is reached by another path: round trip time, window and MTU start afresh, records stay, and what was sent on the old
     /// path neither fills nor reduces the new window.
     pub fn on_path_change(&mut self, now: Instant) {

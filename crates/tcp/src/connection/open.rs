@@ -189,11 +189,22 @@ impl Connection {
         // RFC 9293 3.7.1: what it takes is reckoned without options, whatever the path carries.
         let most = self.out.mss.saturating_add(HEADER);
         self.recovery.on_size_limit(now, most, true);
+        let segments = first_flight(self.recovery.mtu().saturating_sub(HEADER));
+        self.recovery.set_initial_window(segments);
         self.out.window = u64::from(syn.window);
         self.out.max_window = self.out.window;
         self.out.updated_by = (first, self.out.una);
     }
 }
+
+/// RFC 6928 section 2: min(10 MSS, max(2 MSS, 14600)) octets, in segments.
+fn first_flight(mss: u16) -> u32 {
+    let segments = FIRST_FLIGHT.checked_div(u32::from(mss)).unwrap_or(10);
+    segments.clamp(2, 10)
+}
+
+/// RFC 6928 section 2, octets.
+const FIRST_FLIGHT: u32 = 14_600;
 
 /// RFC 1191 section 3 knows no MTU below 68, and some routers said 0; RFC 5927 7.2 asks for a floor. The default MTU of IPv4 less its header:
 /// what is left when nothing larger passes.

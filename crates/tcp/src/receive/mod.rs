@@ -206,6 +206,9 @@ impl ReceiveBuffer {
     pub(crate) fn consume(&mut self, octets: usize) {
         let read = self.window.read().saturating_add(wide(octets));
         self.window.consume(read.min(self.end_of_order()));
+        if self.window.read() == self.highest() {
+            self.ring.begin_at(self.window.read());
+        }
     }
 
     /// Whether memory is held for nothing.

@@ -44,6 +44,9 @@ impl SendBuffer {
     pub(crate) fn acknowledge(&mut self, una: u64) {
         let una = una.saturating_add(sabotage!(FreedUnacknowledged, 1, 0));
         self.held.start = una.min(self.held.end).max(self.held.start);
+        if self.held.is_empty() {
+            self.ring.begin_at(self.held.end);
+        }
     }
 
     /// Whether memory is held for nothing.

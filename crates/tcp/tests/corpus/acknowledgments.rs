@@ -54,14 +54,14 @@ fn a9_sack_blocks_near_wrap() {
 #[test]
 fn u23_senseless_blocks_mean_nothing() {
     let mut script = Script::established_at(with_sack(), 60_000, 0, 1, SACK);
-    script.write(&[1; 6000]);
-    assert_eq!(script.fetch().len(), 12);
+    script.write(&[1; 5000]);
+    assert_eq!(script.fetch().len(), 10);
     let senseless = [
         (0, 1),
         (5, 5),
         (900, 800),
         (7000, 8000),
-        (1, 6002),
+        (1, 5002),
         (0, u32::MAX),
     ];
     for (left, right) in senseless {
@@ -69,7 +69,7 @@ fn u23_senseless_blocks_mean_nothing() {
     }
     script.fetch_nothing();
     // The last one with sense: everything but the first segment arrived.
-    script.send_with(ACK, 1, 1, 60_000, b"", blocks(&[(537, 6001)]));
+    script.send_with(ACK, 1, 1, 60_000, b"", blocks(&[(537, 5001)]));
     let sent = script.wait(ms(600));
     assert_eq!(sent[0].1.seq, 1);
     assert!(sent.iter().all(|(_, sent)| sent.seq == 1), "{sent:?}");

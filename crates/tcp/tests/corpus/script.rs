@@ -96,14 +96,19 @@ impl Script {
 
     /// The same with any SYN.
     pub(crate) fn dialed_with(config: Config, iss: u32, irs: u32, syn: Header) -> Self {
+        Self::dialed_on(config, iss, irs, 1480, syn)
+    }
+
+    /// The same on another path.
+    pub(crate) fn dialed_on(config: Config, iss: u32, irs: u32, path: u16, syn: Header) -> Self {
         let now = Instant::from_nanos(5_000_000_000);
-        let engine = Connection::accept(config, now, &opening(iss, 1480), &syn);
+        let engine = Connection::accept(config, now, &opening(iss, path), &syn);
         Self {
             engine,
             now,
             iss,
             irs,
-            path: 1480,
+            path,
             stamps: syn.options.timestamps.map(|stamps| stamps.value.into()),
         }
     }
@@ -195,7 +200,7 @@ impl Script {
     /// Everything that the engine sends at this instant: R8, and after it its deadline lies in the future (R9).
     pub(crate) fn fetch(&mut self) -> Vec<Sent> {
         let mut sent = Vec::new();
-        let mut buffer = vec![0; 2000];
+        let mut buffer = vec![0; usize::from(self.path).max(2000)];
         while let Some(length) =
             self.engine
                 .poll_transmit(self.now, ADDRESSES, &mut buffer, Verify::Here)

@@ -1,7 +1,7 @@
 //! Timers, deadlines and time itself; and answers to answers.
 
 use super::script::*;
-use gapless_tcp::wire::Options;
+use gapless_tcp::wire::{Header, Options};
 use gapless_tcp::{Config, Instant, State};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -277,10 +277,40 @@ fn c35_the_congestion_window_holds_segments_back() {
     script.fetch();
     script.write(&[1; 60_000]);
     let sent = script.fetch();
-    // RFC 6928: ten segments, or 14,600 octets if they are smaller.
-    assert!((10..=15).contains(&sent.len()), "{}", sent.len());
+    assert_eq!(sent.len(), 10);
     let later = script.wait(ms(400));
     assert!(later.len() <= 2, "{}", later.len());
+}
+
+/// RFC 6928 section 2: segments of the size that the peer takes, of both roles; of jumbo frames two.
+#[test]
+fn rfc6928_2_the_first_flight_counts_the_peers_segments() {
+    for (path, size, segments) in [
+        (1480, 1460, 10),
+        (1480, 536, 10),
+        (8980, 1460, 10),
+        (8980, 4000, 3),
+        (8980, 8960, 2),
+    ] {
+        let mut dialing = Script::dialing_on(plain(), 3, 4, path);
+        dialing.fetch();
+        dialing.send_with(SYN | ACK, 0, 1, 60_000, b"", mss(size));
+        let syn = Header {
+            window: 60_000,
+            options: mss(size),
+            ..header(SYN, 4, 0)
+        };
+        let mut dialed = Script::dialed_on(plain(), 3, 4, path, syn);
+        dialed.fetch();
+        dialed.send(ACK, 1, 1, 60_000, b"");
+        for script in [&mut dialing, &mut dialed] {
+            script.fetch();
+            script.write(&[1; 60_000]);
+            let sent = script.fetch();
+            assert_eq!(sent.len(), segments, "{size} on {path}");
+            assert!(sent.iter().all(|sent| sent.len() == usize::from(size)));
+        }
+    }
 }
 
 /// C36: a test that waits for a segment fails if there is none.
