@@ -43,15 +43,25 @@ pub(crate) struct Departing {
 
 impl Host {
     pub(crate) fn new(scenario: &Scenario, index: usize, address: SocketAddr) -> Self {
+        Self::seeded(scenario, index, address, scenario.seed)
+    }
+
+    /// One that draws other numbers than the scenario's seed would have it.
+    pub(crate) fn seeded(
+        scenario: &Scenario,
+        index: usize,
+        address: SocketAddr,
+        seed: u64,
+    ) -> Self {
         let plan = &scenario.hosts[index];
-        let mut seed = [0; 32];
-        Random::for_purpose(scenario.seed, 200 + index as u64).fill(&mut seed);
+        let mut bytes = [0; 32];
+        Random::for_purpose(seed, 200 + index as u64).fill(&mut bytes);
         Self {
             address,
-            machine: Machine::new(plan.config.clone(), seed, plan.model, plan.manners.tick),
+            machine: Machine::new(plan.config.clone(), bytes, plan.model, plan.manners.tick),
             app: App::new(scenario, index),
             manners: plan.manners,
-            random: Random::for_purpose(scenario.seed, 300 + index as u64),
+            random: Random::for_purpose(seed, 300 + index as u64),
             inbox: Vec::new(),
             wake_at: Some(0),
             vanished: false,

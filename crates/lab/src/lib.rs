@@ -62,7 +62,7 @@ pub use log::{Sink, describe};
 pub use marks::{MarkGroup, MarkTally};
 pub use observe::{Observers, Progress};
 pub use plan::{
-    DirectionPlan, Ending, Freeze, HostPlan, MS, Manners, Pause, ReadPlan, Route, SECOND,
+    DirectionPlan, Ending, Freeze, HostPlan, MS, Manners, Pause, ReadPlan, Restart, Route, SECOND,
     STALL_PTOS, Scenario, Start, StreamPlan, Time, WriteEnd, WritePlan,
 };
 pub use report::{Failure, Report, Rule, Runs, Violation};

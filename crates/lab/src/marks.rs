@@ -158,7 +158,6 @@ const ELSEWHERE: &[(&str, MarkGroup)] = &[
     ("PtoWithNothingInFlight", MarkGroup::ManySeeds),
     ("SlowStartLeftByDelay", MarkGroup::ManySeeds),
     ("SpanUsedUp", MarkGroup::Hostile),
-    ("StatelessResetGiven", MarkGroup::ManySeeds),
     ("StreamsOffered", MarkGroup::ManySeeds),
     ("WindowSaidEnough", MarkGroup::ManySeeds),
     // What is done for the sake of early Go.

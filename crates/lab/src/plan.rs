@@ -51,6 +51,11 @@ pub struct Scenario {
     pub other_manners: Option<[Manners; 2]>,
     /// Somebody on the path acknowledges what was never sent, with every packet that acknowledges something.
     pub optimist: bool,
+    /// Somebody beside the path sends copies of all packets from an address of his own: to whom they were for, and back to whom they came
+    /// from. What he is told that is no packet he passes on to both sides.
+    pub copyist: bool,
+    /// One side loses its state before the end.
+    pub restart: Option<Restart>,
     /// The engines check themselves after every so many steps (1: after each), because that takes time.
     pub check_every: u32,
     /// The run is cut off after so many steps, and what it came to by then is its report: for who has no time.
@@ -66,6 +71,16 @@ pub struct Route {
     pub at: Time,
     /// The path from then on, from the dialer and to it.
     pub paths: [Profile; 2],
+}
+
+/// A side is started anew: its connections are gone; its settings, its address and its reset secret are as they were. The other side has to
+/// learn of it, as far as it has something to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Who.
+    pub host: usize,
+    /// When.
+    pub at: Time,
 }
 
 /// One end.

@@ -63,6 +63,8 @@ pub struct Report {
     pub lasted: Time,
     /// When the last stream was over, if all came to be.
     pub streams_over: Option<Time>,
+    /// How long it took until both sides knew of the end.
+    pub learned_within: Option<Time>,
     /// The connection ended in an error that could not be helped: V18 left our side nothing to send, and a model nothing to say.
     pub given_up: bool,
     /// It was cut off ([`crate::Scenario::steps_at_most`]).

@@ -80,6 +80,8 @@ impl Scenario {
             other_manners: None,
             check_every: 1,
             optimist: false,
+            copyist: false,
+            restart: None,
             steps_at_most: None,
             choices: Choices::default(),
         }
@@ -162,6 +164,8 @@ fn scenario(draw: &mut Draw<'_>) -> Scenario {
         other_manners,
         check_every: 1,
         optimist: false,
+        copyist: false,
+        restart: None,
         steps_at_most: None,
         choices: Choices::default(),
     }

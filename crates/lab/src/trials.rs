@@ -1,7 +1,10 @@
 //! Trials: runs on paths that are made for one question each, and judged by time and by what was sent again. A random path hides slowness
 //! behind its losses; here everything is known, so it can be said how long a transfer may take, and that nothing is lost for no reason.
 
-use crate::peers::Kind;
+mod acks;
+mod ends;
+mod foreign;
+
 use crate::plan::{
     DirectionPlan, HostPlan, MS, Pause, ReadPlan, SECOND, Scenario, Start, StreamPlan, Time,
     WritePlan,
@@ -41,6 +44,8 @@ struct Expected {
     reductions: Option<u64>,
     /// The dialer has found out that datagrams of this size pass.
     mtu: Option<u16>,
+    /// The end comes by a restart, and the other side learns of it in this time.
+    learned_within: Option<Time>,
 }
 
 /// A trial whose run broke a rule.
@@ -60,6 +65,14 @@ impl Trial {
         let mut draw = Draw(Random::for_purpose(number, 7));
         let ask = QUESTIONS[(number % QUESTIONS.len() as u64) as usize];
         ask(number, &mut draw)
+    }
+
+    /// The question of this name, asked as this number has it, whichever number it would have itself.
+    pub fn about(name: &str, number: u64) -> Option<Self> {
+        let mut asked = QUESTIONS
+            .iter()
+            .map(|ask| ask(number, &mut Draw(Random::for_purpose(number, 7))));
+        asked.find(|trial| trial.name == name)
     }
 
     /// Runs it.
@@ -86,7 +99,17 @@ impl Trial {
             persistent,
             reductions,
             mtu,
+            learned_within,
         } = self.expected;
+        if let Some(within) = learned_within
+            && report.learned_within.is_none_or(|took| took > within)
+        {
+            return Err(format!(
+                "it learned of the restart after {:?}, and may after {}",
+                report.learned_within.map(|took| Seconds(took).to_string()),
+                Seconds(within)
+            ));
+        }
         let over = report.streams_over.unwrap_or(report.lasted);
         if let Some(within) = within.filter(|&within| over > within) {
             return Err(format!(
@@ -179,7 +202,7 @@ impl Display for TrialFailure {
 
 impl std::error::Error for TrialFailure {}
 
-const QUESTIONS: [fn(u64, &mut Draw) -> Trial; 14] = [
+const QUESTIONS: [fn(u64, &mut Draw) -> Trial; 16] = [
     clean,
     gap,
     outage,
@@ -188,12 +211,14 @@ const QUESTIONS: [fn(u64, &mut Draw) -> Trial; 14] = [
     wide,
     narrow_log,
     chance,
-    drip,
+    acks::drip,
     black_hole,
     optimist,
-    two_senders,
-    many_numbers,
-    lost_update,
+    foreign::two_senders,
+    foreign::many_numbers,
+    foreign::lost_update,
+    ends::restart,
+    acks::crossing,
 ];
 
 /// A path on which nothing is lost: no timeout, nothing sent twice, and most of the rate is used.
@@ -413,38 +438,6 @@ fn chance(number: u64, draw: &mut Draw) -> Trial {
     }
 }
 
-/// Small messages in one direction, or in both, each long after the one before: nothing but the timer of delayed ACKs answers them.
-fn drip(number: u64, draw: &mut Draw) -> Trial {
-    let path = draw.path(number, 10 * MEGABIT, &[5, 20, 80]);
-    let mut plan = turns(0);
-    let every = draw.between(150, 400) * MS;
-    for direction in [&mut plan.there, &mut plan.back] {
-        direction.write = WritePlan {
-            piece: (100, 100),
-            pause: Some(Pause {
-                every: 100,
-                time: every,
-            }),
-            ..WritePlan::bulk(100 * 12)
-        };
-    }
-    if draw.one_in(2) {
-        plan.back.write = WritePlan::bulk(1);
-    }
-    let mut scenario = Scenario::plain(number, &path, vec![plan]);
-    draw.settings(&mut scenario);
-    let expected = Expected {
-        within: Some(16 * every + 20 * round_trip(&path) + SECOND),
-        nothing_lost: [true, true],
-        ..Expected::default()
-    };
-    Trial {
-        name: "what is alone is answered in time",
-        scenario,
-        expected,
-    }
-}
-
 /// Another route, on which large packets vanish without a word.
 fn black_hole(number: u64, draw: &mut Draw) -> Trial {
     let rate = 10 * MEGABIT;
@@ -485,83 +478,6 @@ fn optimist(number: u64, draw: &mut Draw) -> Trial {
         scenario,
         expected,
     }
-}
-
-/// Several streams at once to a Go that orders each stream by the numbers of the connection (UDX2 D10).
-fn two_senders(number: u64, draw: &mut Draw) -> Trial {
-    let path = draw.path(number, 10 * MEGABIT, &[5, 20]);
-    let streams = vec![StreamPlan::bulk(30_000, 0); draw.between(2, 4) as usize];
-    let mut scenario = Scenario::plain(number, &path, streams);
-    towards_early_go(&mut scenario);
-    let expected = Expected {
-        within: Some(20 * SECOND),
-        ..Expected::default()
-    };
-    Trial {
-        name: "early Go is sent one stream at a time",
-        scenario,
-        expected,
-    }
-}
-
-/// Many small packets to a Go that forgets what is late by more than some hundred numbers (UDX2 H4, H16), and one is lost.
-fn many_numbers(number: u64, draw: &mut Draw) -> Trial {
-    let delay = draw.between(150, 200);
-    let clear = draw.path(number, 100 * MEGABIT, &[delay]);
-    let mut plan = StreamPlan::bulk(200_000, 0);
-    plan.there.write.piece = (20, 20);
-    plan.there.write.pause = Some(Pause {
-        every: 20,
-        time: MS * 4 / 10,
-    });
-    let mut scenario = Scenario::plain(number, &clear, vec![plan]);
-    scenario.hosts[0].config.connection.pacing = false;
-    scenario.faults[0].blackouts = vec![Blackout {
-        from: Duration::from_nanos(8 * round_trip(&clear) + draw.between(0, 20) * MS),
-        length: Duration::from_nanos(2 * MS),
-    }];
-    scenario.calm = scenario.faults.clone();
-    towards_early_go(&mut scenario);
-    let expected = Expected {
-        within: Some(60 * SECOND),
-        ..Expected::default()
-    };
-    Trial {
-        name: "Go is sent no more numbers than it can order",
-        scenario,
-        expected,
-    }
-}
-
-/// A reader that read nothing for long reads all, and the update that says so is lost. Early Go never asks (UDX2 H14).
-fn lost_update(number: u64, draw: &mut Draw) -> Trial {
-    let mut path = draw.path(number, 10 * MEGABIT, &[5, 20]);
-    let mut plan = StreamPlan::bulk(10, 300_000);
-    plan.back.read.delay = SECOND;
-    let clear = path.clone();
-    path.blackouts = vec![Blackout {
-        from: Duration::from_nanos(SECOND - 10 * MS),
-        length: Duration::from_nanos(draw.between(100, 300) * MS),
-    }];
-    let mut scenario = Scenario::plain(number, &clear, vec![plan]);
-    scenario.faults[0] = path.clone();
-    scenario.calm[0] = path;
-    towards_early_go(&mut scenario);
-    let expected = Expected {
-        within: Some(20 * SECOND),
-        ..Expected::default()
-    };
-    Trial {
-        name: "a window is said until it is heard",
-        scenario,
-        expected,
-    }
-}
-
-fn towards_early_go(scenario: &mut Scenario) {
-    scenario.hosts[1].model = Some(Kind::GoV2Early);
-    scenario.patience += 60 * SECOND;
-    scenario.rests = scenario.patience;
 }
 
 /// Messages that are answered before the next one is sent.

@@ -4,6 +4,7 @@
 mod asked;
 mod foreign;
 mod ordered;
+mod resets;
 
 use crate::peers::Kind;
 use crate::plan::{Scenario, Time};
@@ -24,6 +25,7 @@ pub(crate) type Fault = (Rule, String);
 pub(crate) struct Watch {
     now: Time,
     sides: [Side; 2],
+    resets: [resets::Resets; 2],
 }
 
 /// What is known of one host.
@@ -103,7 +105,18 @@ impl Watch {
         Self {
             now: 0,
             sides: [side(0), side(1)],
+            resets: [(); 2].map(|()| resets::Resets::new(scenario.copyist)),
         }
+    }
+
+    /// The host has lost its state.
+    pub(crate) fn restarted(&mut self, host: usize) {
+        self.resets[host].restart();
+    }
+
+    /// The version of the host's packets so far.
+    pub(crate) fn version(&self, host: usize) -> Option<Version> {
+        self.sides[host].version
     }
 
     /// A host sends a datagram.
@@ -118,8 +131,12 @@ impl Watch {
             Ok(Datagram::VersionNegotiation(_)) => {
                 return self.check_amplification(host, to, datagram.len());
             }
+            Err(_) if self.resets[host].may_come() => {
+                return self.resets[host].check(self.now, datagram);
+            }
             other => return wire(format!("it sent what is not a packet: {other:?}")),
         };
+        self.resets[host].check_silence(&packet)?;
         self.check_header(host, &packet, datagram.len())?;
         self.check_amplification(host, to, datagram.len())?;
         let (own, other) = (
@@ -149,6 +166,7 @@ impl Watch {
 
     /// A datagram reached a host, undamaged.
     pub(crate) fn delivered(&mut self, host: usize, from: SocketAddr, datagram: &[u8]) {
+        self.resets[host].delivered(self.now, datagram.len());
         let Ok(Datagram::Packet(packet)) = decode(datagram) else {
             return;
         };
@@ -181,6 +199,7 @@ impl Watch {
     /// A datagram that the other side never sent reached a host from that side's address. V18 counts whatever came from there, so this one
     /// may be answered by three times its size, too.
     pub(crate) fn forged(&mut self, host: usize, from: SocketAddr, len: usize) {
+        self.resets[host].delivered(self.now, len);
         let path = self.sides[host].paths.entry(from).or_default();
         path.received += len as u64;
     }

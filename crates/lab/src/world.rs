@@ -2,6 +2,7 @@
 
 mod ending;
 mod progress;
+mod restart;
 
 use crate::bounds::narrows;
 use crate::check::Check;
@@ -91,6 +92,7 @@ struct World<'a, 'b> {
     over: Vec<bool>,
     over_since: Vec<Option<Time>>,
     streams_over: Option<Time>,
+    learned_within: Option<Time>,
     stage: Stage,
     given_up: bool,
     last_progress: (Time, u64),
@@ -158,6 +160,7 @@ impl<'a, 'b> World<'a, 'b> {
             over: vec![false; scenario.streams.len()],
             over_since: vec![None; scenario.streams.len()],
             streams_over: None,
+            learned_within: None,
             stage: Stage::Streams,
             given_up: false,
             last_progress: (0, 0),
@@ -237,7 +240,8 @@ impl<'a, 'b> World<'a, 'b> {
         };
         let route = self.scenario.routes.get(self.routes_done);
         let route = route.map(|route| route.at);
-        let ending = ending.filter(|&at| at > self.now);
+        let restart = self.scenario.restart.map(|restart| restart.at);
+        let ending = ending.or(restart).filter(|&at| at > self.now);
         [calm, moves, route, ending].into_iter().flatten().min()
     }
 
@@ -279,6 +283,7 @@ impl<'a, 'b> World<'a, 'b> {
                 format!("the dialer is now at {address}")
             });
         }
+        self.restart_if_due();
         if self.stage == Stage::Streams {
             match self.scenario.ending {
                 // Who has no connection yet closes it once it comes.
@@ -346,10 +351,14 @@ impl<'a, 'b> World<'a, 'b> {
                     if let Some(forged) = &forged {
                         self.watch.forged(receiver, from, forged.len());
                     }
-                    for payload in [Some(delivery.payload), forged].into_iter().flatten() {
+                    for payload in [Some(delivery.payload.clone()), forged]
+                        .into_iter()
+                        .flatten()
+                    {
                         host.arrive(self.now, Arrived { from, ecn, payload });
                     }
                 }
+                self.copy(sender, &delivery);
             }
         }
     }
@@ -606,6 +615,7 @@ impl<'a, 'b> World<'a, 'b> {
         Report {
             lasted: self.now,
             streams_over: self.streams_over,
+            learned_within: self.learned_within,
             given_up: self.given_up,
             cut_off: self.stage != Stage::Done,
             longest_wait: self.longest_wait,

@@ -24,7 +24,8 @@ pub struct EndpointConfig {
     /// version of its first packet (UDX 13). What comes in another one is told these.
     pub accept_versions: Vec<Version>,
     /// With a secret, peers are told how to recognise that this endpoint lost its state, and
-    /// are told so after a restart with the same secret (UDX 14).
+    /// are told so after a restart with the same secret (UDX 14). No two endpoints that run at the same time may have the same one:
+    /// who sees a packet to the one could have the other disown it (RFC 9000 21.11).
     pub reset_secret: Option<[u8; 32]>,
 }
 

@@ -250,6 +250,8 @@ gapless_seq::marks! {
     ClosedForgotten,
     /// UDX 14: the peer lost its state.
     StatelessResetTaken,
+    /// UDX 7.1: a SYN under a late number opens no connection, whose other side would be of before a restart.
+    LateSynRefused,
     /// UDX 14: a packet of a connection that nobody knows is answered by a stateless reset.
     StatelessResetGiven,
     /// Stateless answers are limited.

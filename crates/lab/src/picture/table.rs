@@ -67,6 +67,7 @@ fn describe(setting: &Setting<'_>, happening: &Happening) -> Option<String> {
         What::Moved(address) => format!("has the address {address} from now on"),
         What::Closes => "its application closes the connection".into(),
         What::Vanishes => "vanishes without a word".into(),
+        What::Restarts => "is started anew and knows nothing of before".into(),
         What::Phase(now) => format!("congestion control: {}", phase(*now).0),
         What::Engine(event) => match event {
             Event::Recovery(event) => recovery(event),

@@ -112,6 +112,8 @@ pub enum What {
     Closes,
     /// The host is gone without a word.
     Vanishes,
+    /// The host has lost its state and goes on without.
+    Restarts,
     /// The engine tells.
     Engine(Event),
     /// The congestion controller does something else from now on.
@@ -479,7 +481,12 @@ impl What {
                 event,
                 Event::Connected | Event::Version(_) | Event::Moved { .. } | Event::Closed
             ),
-            Self::Calm | Self::Route | Self::Moved(_) | Self::Closes | Self::Vanishes => true,
+            Self::Calm
+            | Self::Route
+            | Self::Moved(_)
+            | Self::Closes
+            | Self::Vanishes
+            | Self::Restarts => true,
         }
     }
 }

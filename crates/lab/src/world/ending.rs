@@ -20,6 +20,7 @@ impl World<'_, '_> {
         });
         if all_know {
             self.check_reasons()?;
+            self.learned_within = Some(self.now - since);
             self.stage = Stage::Draining(self.now);
             self.hosts
                 .iter_mut()
@@ -61,6 +62,11 @@ impl World<'_, '_> {
             }
             let fits = match host.app.closed() {
                 None => true,
+                // UDX 14: who was told a token before learns it by that; who was not is left to its patience.
+                Some(CloseReason::StatelessReset) => self.tells_restart(1 - index),
+                Some(CloseReason::IdleTimeout) if self.scenario.restart.is_some() => {
+                    !self.tells_restart(1 - index)
+                }
                 Some(CloseReason::Local { .. }) => self.closed_by == Some(index),
                 Some(CloseReason::Peer { .. }) => self.closed_by == Some(1 - index),
                 // A CONNECTION_CLOSE can be lost for good while the path is bad, and is not believed from a new address (V6).

@@ -21,6 +21,12 @@ use gapless_seq::{mark, sabotage};
 /// that merely overtook their SYN must not end their connection (UDX 14: 3 s).
 const RESET_AFTER: core::time::Duration = core::time::Duration::from_secs(3);
 
+/// A SYN opens a connection under one of the first so many numbers (UDX 7.1). Before the first answer a dialer of ours has ten packets
+/// outstanding (D23) and repeats them for 30 s; others send no more either. A SYN under a later number opens another stream of a connection
+/// that is already there: if nobody here knows it, it was lost by a restart, and to open it anew would take the old streams' data for
+/// new ones', and acknowledge them.
+const OPENING_NUMBERS: u64 = 256;
+
 impl Endpoint {
     /// Takes datagrams from the network. Whatever they are, this costs bounded time and memory;
     /// what is not understood is dropped and counted.
@@ -117,7 +123,7 @@ impl Endpoint {
         if let reset @ Some(_) = self.stateless_reset(datagram) {
             return reset;
         }
-        if packet.frames().any(|frame| frame.has_syn()) {
+        if packet.frames().any(|frame| frame.has_syn()) && self.may_open(&packet) {
             if !self.config.accept_versions.contains(&version) {
                 self.stats.other_versions = self.stats.other_versions.saturating_add(1);
                 self.offer_versions(from, datagram);
@@ -127,6 +133,16 @@ impl Endpoint {
         }
         self.unroutable(from, destination, datagram);
         None
+    }
+
+    fn may_open(&self, packet: &Packet<'_>) -> bool {
+        let first = self.config.connection.first_number;
+        let number = packet.header().number.expand(first);
+        let may = number
+            .checked_sub(first)
+            .is_some_and(|before| before < OPENING_NUMBERS);
+        mark!(LateSynRefused, !may);
+        may
     }
 
     /// UDX 7.1: a STREAM frame with SYN for an unknown ID opens a connection.

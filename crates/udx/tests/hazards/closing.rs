@@ -197,6 +197,26 @@ fn an_endpoint_that_lost_its_state_says_so_after_three_seconds() {
     assert_eq!(Token::of(&reset), Some(token));
 }
 
+/// A connection that opens a stream after its peer's restart: it would be answered as if it began, and its old streams' data with it.
+#[test]
+fn a_syn_under_a_late_number_opens_no_connection() {
+    let late = |number| Hand::new(1).packet(number, (0, 1), &[syn(&[1; 200])]);
+    let mut rig = Rig::seeded(secret(), 99);
+    for number in [256, 5_000, u32::MAX] {
+        rig.give(home(), &late(number));
+        assert!(rig.raw.is_empty(), "number {number}: its SYN may follow");
+    }
+    rig.wait(Duration::from_secs(3));
+    rig.give(home(), &late(6_000));
+    assert_eq!(rig.raw.len(), 1, "a reset");
+    assert!(Token::of(&rig.raw[0].2).is_some());
+    assert_eq!(rig.endpoint.stats().connections, 0);
+    // Others are served as ever; their first packet may have been sent again and again.
+    let other = Hand::new(2).packet(255, (0, 1), &[syn(b"x")]);
+    rig.give(elsewhere(), &other);
+    assert_eq!(rig.endpoint.stats().connections, 1);
+}
+
 #[test]
 fn a_stateless_reset_ends_the_connection_whose_token_it_has() {
     let mut rig = Rig::new();
