@@ -64,7 +64,7 @@ gapless_seq::marks! {
     ChallengeHeldBack,
     /// A RST in the window that is not at the next number.
     ResetChallenged,
-    /// A RST outside of the window.
+    /// A RST outside of the window, or in TIME-WAIT.
     ResetIgnored,
 
     // Ending.

@@ -76,9 +76,7 @@ impl Connection {
     fn reason_of_reset(&self) -> CloseReason {
         match self.state {
             State::SynSent | State::SynReceived => CloseReason::Refused,
-            State::Closing | State::LastAck | State::TimeWait if self.has_delivered() => {
-                CloseReason::Finished
-            }
+            State::Closing | State::LastAck if self.has_delivered() => CloseReason::Finished,
             _ => CloseReason::Reset,
         }
     }

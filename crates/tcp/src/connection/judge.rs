@@ -138,6 +138,12 @@ impl Connection {
         if flags.has(Flags::SYN) && sabotage!(SynEnds) {
             return Disposition::PeerReset;
         }
+        if is_reset && self.state == State::TimeWait {
+            // RFC 1337 section 3: TIME-WAIT keeps old copies from harm, and a copy of a SYN would end it. The peer, who has forgotten us, answers
+            // it; we say where we are; it takes that for a mistake and sends exactly this.
+            mark!(ResetIgnored);
+            return Disposition::Drop;
+        }
         if is_reset {
             // RFC 5961 3.2: only at exactly the next number; elsewhere in the window it is challenged.
             let next = self.inward.buffer.window().next();
