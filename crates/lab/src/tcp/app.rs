@@ -24,6 +24,11 @@ pub(crate) struct App {
     ends_well: bool,
     /// Its stack may answer SYNs by cookies.
     bakes: bool,
+    /// SYNs wait for it.
+    holds: bool,
+    /// The plan that both sides dial, and when the one does that does not open it, unless it has done so.
+    crossed: Option<(usize, Time)>,
+    has_crossed: bool,
     habits: Habits,
     random: Random,
     /// By place in the plans.
@@ -50,6 +55,8 @@ struct Stranger {
     handle: Handle,
     name: Vec<u8>,
     blocked: bool,
+    /// Its handshake is through.
+    opened: bool,
 }
 
 /// An engine, as the driver of a stream calls it.
@@ -68,7 +75,10 @@ impl App {
             remote,
             impatient: plan.manners.impatient,
             ends_well: scenario.ends_well(),
-            bakes: plan.config.max_half_open < scenario.streams.len(),
+            bakes: scenario.bakes()[host],
+            holds: plan.holds,
+            crossed: scenario.crossed,
+            has_crossed: false,
             habits: Habits {
                 closes: plan.closes,
                 leaves_early: plan.leaves_early,
@@ -104,6 +114,7 @@ impl App {
         }
         self.accept(now, engine);
         self.dial_due(now, engine, over)?;
+        self.cross(now, engine);
         self.meet_strangers(now, engine)?;
         self.move_bytes(now, engine)?;
         Ok(events > 0 || (self.progress, self.calls) != before)
@@ -119,22 +130,31 @@ impl App {
             Start::At(at) => Some(at).filter(|&at| at > now),
             Start::After(_) => None,
         });
+        let dials = dials.chain(self.crosses_at().filter(|&at| at > now));
         let runs = self.runs.iter().flatten();
         dials.chain(runs.filter_map(|run| run.next_wake(now))).min()
     }
 
     /// Ends everything at once.
     pub(crate) fn abort(&mut self, now: Time, engine: &mut dyn Engine) {
+        let runs = self.runs.iter().flatten().filter(|run| !run.is_released());
+        let strangers = self.strangers.iter().map(|stranger| stranger.handle);
+        for handle in runs.map(StreamRun::id).chain(strangers) {
+            engine.abort(now, handle);
+        }
+        self.leave(now, engine);
+    }
+
+    /// Lets go of everything at once.
+    pub(crate) fn leave(&mut self, now: Time, engine: &mut dyn Engine) {
         self.retire(now, engine);
-        for (handle, plan) in self.by_handle.iter() {
-            if let Some(run) = self.runs[*plan].as_mut().filter(|run| !run.is_released()) {
-                engine.abort(now, *handle);
-                engine.release(now, *handle);
+        for run in self.runs.iter_mut().flatten() {
+            if !run.is_released() {
+                engine.release(now, run.id());
                 run.closed();
             }
         }
         for stranger in self.strangers.drain(..) {
-            engine.abort(now, stranger.handle);
             engine.release(now, stranger.handle);
         }
         self.progress += 1;
@@ -159,9 +179,10 @@ impl App {
         }
     }
 
-    /// Connections that came and are not known to be over.
+    /// Connections that came and are not known to be over. Of old copies of SYNs, which nobody answers, only those who hold SYNs
+    /// know.
     pub(crate) fn has_strangers(&self) -> bool {
-        !self.strangers.is_empty()
+        self.strangers.iter().any(|stranger| stranger.opened)
     }
 
     pub(crate) fn outcome(&self, plan: usize) -> Option<StreamOutcome> {
@@ -203,11 +224,15 @@ impl App {
         handle: Handle,
     ) -> Result<(), Complaint> {
         let standing = engine.standing(handle);
-        if standing == Standing::TimedOut && self.ends_well {
-            return Err(format!("connection {handle} timed out"));
-        }
+        let mut opened = true;
         if let Some(stranger) = self.strangers.iter_mut().find(|it| it.handle == handle) {
             stranger.blocked = false;
+            stranger.opened |= engine.has_opened(handle);
+            opened = stranger.opened;
+        }
+        // Who dialed one that was never opened says so.
+        if standing == Standing::TimedOut && self.ends_well && opened {
+            return Err(format!("connection {handle} timed out"));
         }
         let Some(&plan) = self.by_handle.get(&handle) else {
             return Ok(());
@@ -257,13 +282,49 @@ impl App {
     fn accept(&mut self, now: Time, engine: &mut dyn Engine) {
         while let Some(handle) = engine.accept(now) {
             self.calls += 1;
-            self.progress += 1;
-            self.strangers.push(Stranger {
-                handle,
-                name: Vec::new(),
-                blocked: false,
+            let plan = self.crossed.map(|(plan, _)| plan).filter(|&plan| {
+                engine.is_crossed(handle)
+                    && self.opens(&self.plans[plan])
+                    && self.runs[plan].is_none()
             });
+            match plan {
+                // The other side was first.
+                Some(plan) => self.begin(now, plan, handle, true),
+                None => {
+                    let opened = !self.holds || engine.has_opened(handle);
+                    self.meet(handle, opened);
+                }
+            }
         }
+    }
+
+    fn meet(&mut self, handle: Handle, opened: bool) {
+        self.progress += 1;
+        self.strangers.push(Stranger {
+            handle,
+            name: Vec::new(),
+            blocked: false,
+            opened,
+        });
+    }
+
+    /// Dials what the other side opens.
+    fn cross(&mut self, now: Time, engine: &mut dyn Engine) {
+        if self.crosses_at().is_none_or(|at| at > now) {
+            return;
+        }
+        self.has_crossed = true;
+        self.calls += 1;
+        if let Some(handle) = engine.cross(now, self.remote) {
+            self.meet(handle, false);
+        }
+    }
+
+    /// When it does, if it has not, and has not been dialed either.
+    fn crosses_at(&self) -> Option<Time> {
+        let (plan, at) = self.crossed?;
+        let is_open = self.has_crossed || self.retired || self.runs[plan].is_some();
+        (!self.opens(&self.plans[plan]) && !is_open).then_some(at)
     }
 
     fn dial_due(
@@ -281,9 +342,18 @@ impl App {
             if !is_due || self.retired || self.runs[index].is_some() || !self.opens(&plan) {
                 continue;
             }
+            let is_crossed = self.crossed.is_some_and(|(plan, _)| plan == index);
+            let handle = if is_crossed {
+                // If there is one, the other side was first, and it will be accepted.
+                let Some(handle) = engine.cross(now, self.remote) else {
+                    continue;
+                };
+                handle
+            } else {
+                let handle = engine.connect(now, self.remote);
+                handle.ok_or("a dial was refused")?
+            };
             self.calls += 1;
-            let handle = engine.connect(now, self.remote);
-            let handle = handle.ok_or("a dial was refused")?;
             self.begin(now, index, handle, true);
         }
         Ok(())
@@ -314,9 +384,10 @@ impl App {
                 }
                 Read::Pending => stranger.blocked = true,
                 Read::End | Read::Failed => {
-                    // Cut off before it was named: allowed where plans do so, and the opener's side knows.
+                    // Cut off before it was named: allowed where plans do so, and the opener's side knows. So it does of one that was
+                    // never opened.
                     let is_cut = self.plans.iter().any(StreamPlan::is_aborted);
-                    if !is_cut && self.ends_well && !self.bakes {
+                    if !is_cut && self.ends_well && !self.bakes && stranger.opened {
                         return Err("a connection ended before its name".into());
                     }
                     engine.release(now, handle);

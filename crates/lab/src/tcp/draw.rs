@@ -3,10 +3,12 @@
 use super::plan::{Forgery, TcpHost, TcpScenario};
 use crate::bounds;
 use crate::choices::{Draw, MOST};
-use crate::plan::{Ending, MS, Manners, SECOND, StreamPlan, Time, WriteEnd};
+use crate::plan::{
+    Ending, MS, Manners, ReadPlan, SECOND, Start, StreamPlan, Time, WriteEnd, WritePlan,
+};
 use gapless_link::Profile;
 use gapless_tcp::{Algorithm, Config, KeepAlive, StackConfig};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 impl TcpScenario {
@@ -56,6 +58,9 @@ fn scenario(draw: &mut Draw<'_>) -> TcpScenario {
             0
         }
     });
+    let crossed = draw.crossed(&streams, &hosts);
+    let hangs = draw.hangs(ending);
+    draw.brim(&mut streams, &hosts);
     let manners = hosts.iter().map(|host| host.manners);
     let manners: Vec<Manners> = manners.chain(other_manners.into_iter().flatten()).collect();
     let lateness = bounds::lateness(&faults, &routes, &manners);
@@ -85,6 +90,8 @@ fn scenario(draw: &mut Draw<'_>) -> TcpScenario {
         calm,
         hosts,
         ending,
+        crossed,
+        hangs,
         forged,
         other_manners,
         choices: crate::choices::Choices::default(),
@@ -119,6 +126,55 @@ impl Draw<'_> {
             leaves_early: self.one_in(2),
             manners: self.manners(calm_from),
             config,
+        }
+    }
+
+    /// Both sides dial the first connection (RFC 9293 3.5, figure 8). Not where a SYN may wait, or is answered by a cookie: who remembers
+    /// nothing of his answer dials besides, and his own dial contradicts it.
+    fn crossed(&mut self, streams: &[StreamPlan], hosts: &[TcpHost; 2]) -> Option<(usize, Time)> {
+        let wanted = self.one_in(12);
+        let later = self.between(0, 10 * MS);
+        let first = streams.first().filter(|plan| !plan.is_aborted())?;
+        let Start::At(at) = first.start else {
+            return None;
+        };
+        let is_fine = |host: &TcpHost| !host.holds && host.config.max_half_open >= streams.len();
+        (wanted && hosts.iter().all(is_fine)).then_some((0, at + later))
+    }
+
+    /// An application hangs some round trips before its host vanishes.
+    fn hangs(&mut self, ending: Ending) -> Option<Time> {
+        let wanted = self.one_in(2);
+        let before = self.between(0, 3 * SECOND);
+        match ending {
+            Ending::Vanish { at, .. } if wanted => Some(at.saturating_sub(before)),
+            _ => None,
+        }
+    }
+
+    /// The first connection brings as much as the window takes, to a reader who rests; its end comes later, and finds the window closed.
+    fn brim(&mut self, streams: &mut [StreamPlan], hosts: &[TcpHost; 2]) {
+        let wanted = self.one_in(16);
+        let finish_delay = self.between(10 * MS, 500 * MS);
+        let delay = self.between(SECOND, 4 * SECOND);
+        let Some(plan) = streams.first_mut().filter(|plan| !plan.is_aborted()) else {
+            return;
+        };
+        let buffer = hosts[1 - plan.opener].config.connection.receive_buffer;
+        if !wanted || !BRIM.contains(&buffer) {
+            return;
+        }
+        let bytes = buffer.into();
+        plan.there.write = WritePlan {
+            finish_delay,
+            ..WritePlan::bulk(bytes)
+        };
+        plan.there.read = ReadPlan {
+            delay,
+            ..ReadPlan::FAST
+        };
+        if plan.back.write.lead == Some(0) {
+            plan.back.write.bytes = bytes;
         }
     }
 
@@ -266,6 +322,8 @@ pub(crate) const CUT: u32 = 1;
 const POLLED_TWICE: u64 = 8;
 /// RFC 6298 2.5.
 const LONGEST_TIMEOUT: Time = 60 * SECOND;
+/// Octets of a buffer that one connection fills: more than its name and a half of them, and no more than a window says unshifted.
+const BRIM: RangeInclusive<u32> = 16..=20_000;
 /// Octets through tiny windows.
 const MOST_TINY: u64 = 600;
 /// RFC 9293 3.7.1, less the timestamps.

@@ -48,7 +48,22 @@ pub trait Engine: Send {
     /// Dials. `None` if it cannot now.
     fn connect(&mut self, now: Time, remote: SocketAddr) -> Option<Handle>;
 
-    /// The next connection that came and is established.
+    /// Dials from the port that it listens on. `None` if there is such a connection, or if it cannot.
+    fn cross(&mut self, _now: Time, _remote: SocketAddr) -> Option<Handle> {
+        None
+    }
+
+    /// Whether a connection that came did so from the port that the other side listens on.
+    fn is_crossed(&self, _connection: Handle) -> bool {
+        false
+    }
+
+    /// Whether the handshake of a connection is through: a SYN that is held may be an old copy, whose sender wants nothing any more.
+    fn has_opened(&self, _connection: Handle) -> bool {
+        true
+    }
+
+    /// The next connection that came and is established, or is held.
     fn accept(&mut self, now: Time) -> Option<Handle>;
 
     /// The next connection of which something changed. An engine without events gives none, and is asked for everything each time.

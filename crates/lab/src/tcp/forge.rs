@@ -2,15 +2,18 @@
 
 use super::packet::{ACK, FIN, PSH, RST, SYN, Seen, URG, mend};
 use super::plan::Forgery;
+use super::watch::Known;
 
-/// The forgery on `real`, of which `seen` tells; `None` where it would be none, or do what its name does not say. `expected` is the number
-/// that its receiver expects next, with everything that arrived so far.
-pub(crate) fn forge(
-    forgery: Forgery,
-    real: &[u8],
-    seen: &Seen<'_>,
-    expected: u32,
-) -> Option<Vec<u8>> {
+/// What becomes of `real`, of which `seen` tells; nothing where it would be no forgery, or do what its name does not say.
+pub(crate) fn forge(forgery: Forgery, real: &[u8], seen: &Seen<'_>, known: &Known) -> Vec<Vec<u8>> {
+    match forgery {
+        Forgery::Crumbs => crumbs(real, seen),
+        _ => forge_one(forgery, real, seen, known).into_iter().collect(),
+    }
+}
+
+fn forge_one(forgery: Forgery, real: &[u8], seen: &Seen<'_>, known: &Known) -> Option<Vec<u8>> {
+    let expected = known.expected;
     if seen.has(SYN) || seen.has(RST) || !seen.has(ACK) {
         return None;
     }
@@ -74,9 +77,52 @@ pub(crate) fn forge(
             );
             forged[segment + 13] &= !PSH;
         }
+        Forgery::Overlap => {
+            let overlap = known.before.len();
+            if overlap == 0 || seen.payload.is_empty() {
+                return None;
+            }
+            forged.splice(body..body, known.before.iter().copied());
+            put(
+                &mut forged,
+                segment + 4,
+                seen.sequence.wrapping_sub(overlap as u32),
+            );
+        }
+        Forgery::Longer => {
+            if !known.fills || seen.payload.is_empty() || seen.has(FIN) {
+                return None;
+            }
+            forged.extend_from_slice(&[0x5a; BEHIND]);
+        }
+        // More than one packet.
+        Forgery::Crumbs => return None,
     }
     mend(&mut forged);
     Some(forged)
+}
+
+/// From the last to the first, so that each is another piece.
+fn crumbs(real: &[u8], seen: &Seen<'_>) -> Vec<Vec<u8>> {
+    if seen.has(SYN) || seen.has(RST) || !seen.has(ACK) {
+        return Vec::new();
+    }
+    let body = real.len() - seen.payload.len();
+    let segment = body - seen.header;
+    let places = (1..seen.payload.len()).step_by(2).take(CRUMBS).rev();
+    let crumb = |place: usize| {
+        let mut forged = real[..body].to_vec();
+        forged.push(seen.payload[place]);
+        put(
+            &mut forged,
+            segment + 4,
+            seen.sequence.wrapping_add(place as u32),
+        );
+        forged[segment + 13] &= !(FIN | PSH);
+        mend(&mut forged);
+        forged
+    };
+    places.map(crumb).collect()
 }
 
 /// Its options are a selective acknowledgement of what will be sent next, perhaps, and of much more.
@@ -118,5 +164,9 @@ fn put(packet: &mut [u8], at: usize, number: u32) {
 const FAR: u32 = 1 << 24;
 /// In every window but the least.
 const NEAR: u32 = 3;
+/// Octets that lie beyond a window.
+const BEHIND: usize = 40;
+/// More pieces than are kept.
+const CRUMBS: usize = 40;
 /// In no window of the lab.
 const BEYOND: u32 = 1 << 22;

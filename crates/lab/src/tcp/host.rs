@@ -23,6 +23,8 @@ pub(crate) struct Host {
     wake_at: Option<Time>,
     /// A host that vanished hears nothing and says nothing.
     pub(crate) vanished: bool,
+    /// Its application does nothing any more.
+    pub(crate) hangs: bool,
     /// Rounds of work at the latest instant.
     rounds_at: (Time, u32),
     flights: HashMap<Handle, Flight>,
@@ -52,6 +54,7 @@ impl Host {
             inbox: Vec::new(),
             wake_at: Some(0),
             vanished: false,
+            hangs: false,
             rounds_at: (0, 0),
             flights: HashMap::new(),
             paces: plan.config.connection.pacing,
@@ -71,6 +74,11 @@ impl Host {
     /// Something outside happened: the host looks at `now` at the latest.
     pub(crate) fn wake_by(&mut self, now: Time) {
         self.wake_at = Some(self.wake_at.map_or(now, |at| at.min(now)));
+    }
+
+    /// Whether it has looked at everything that arrived.
+    pub(crate) fn has_seen_all(&self) -> bool {
+        self.inbox.is_empty()
     }
 
     pub(crate) fn arrive(&mut self, now: Time, packet: Vec<u8>) {
@@ -116,6 +124,9 @@ impl Host {
     }
 
     fn act(&mut self, now: Time, over: &[bool]) -> Result<bool, Fault> {
+        if self.hangs {
+            return Ok(false);
+        }
         self.app
             .act(now, &mut *self.engine, over)
             .map_err(|complaint| (Rule::Delivery, complaint))
@@ -260,10 +271,8 @@ impl Host {
             now.saturating_add(1)
                 .saturating_add(self.random.below(manners.transmit_wait.saturating_add(1)))
         });
-        self.wake_at = [engine, early, rest, self.app.next_wake(now)]
-            .into_iter()
-            .flatten()
-            .min();
+        let app = self.app.next_wake(now).filter(|_| !self.hangs);
+        self.wake_at = [engine, early, rest, app].into_iter().flatten().min();
     }
 }
 

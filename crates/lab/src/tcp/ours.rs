@@ -4,8 +4,10 @@ use super::engine::{Engine, Handle, Read, Standing, Write};
 use super::plan::TcpHost;
 use crate::machine::Clock;
 use crate::plan::Time;
-use gapless_tcp::{CloseReason, Connection, Id, Instant, ListenerId, ReadError, Stack, WriteError};
-use std::collections::HashMap;
+use gapless_tcp::{
+    CloseReason, Connection, Id, Instant, ListenerId, ReadError, Stack, State, WriteError,
+};
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// The port that both hosts listen on.
@@ -16,6 +18,9 @@ pub(crate) struct Ours {
     clock: Clock,
     ids: Vec<Id>,
     handles: HashMap<Id, Handle>,
+    /// They came from the port that the other side listens on.
+    crossed: HashSet<Handle>,
+    address: IpAddr,
     listener: Option<ListenerId>,
     /// SYNs are answered only after they were accepted.
     holds: bool,
@@ -39,6 +44,8 @@ impl Ours {
             },
             ids: Vec::new(),
             handles: HashMap::new(),
+            crossed: HashSet::new(),
+            address,
             listener,
             holds: plan.holds,
             mtu: plan.config.mtu.into(),
@@ -87,12 +94,34 @@ impl Engine for Ours {
         Some(self.enter(id))
     }
 
+    fn cross(&mut self, now: Time, remote: SocketAddr) -> Option<Handle> {
+        let local = SocketAddr::new(self.address, PORT);
+        let now = self.clock.at(now);
+        let id = self.stack.connect(now, Some(local), remote).ok()?;
+        Some(self.enter(id))
+    }
+
+    fn is_crossed(&self, connection: Handle) -> bool {
+        self.crossed.contains(&connection)
+    }
+
+    fn has_opened(&self, connection: Handle) -> bool {
+        let state = self.connection(connection).map(Connection::state);
+        state.is_none_or(|state| {
+            !matches!(state, State::SynSent | State::SynReceived | State::Closed)
+        })
+    }
+
     fn accept(&mut self, now: Time) -> Option<Handle> {
-        let (id, _) = self.stack.accept()?;
+        let (id, tuple) = self.stack.accept()?;
         if self.holds {
             self.stack.answer(self.clock.at(now), id);
         }
-        Some(self.enter(id))
+        let handle = self.enter(id);
+        if tuple.remote.port() == PORT {
+            self.crossed.insert(handle);
+        }
+        Some(handle)
     }
 
     fn poll_changed(&mut self) -> Option<Handle> {

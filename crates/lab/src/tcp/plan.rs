@@ -27,6 +27,11 @@ pub struct TcpScenario {
     pub hosts: [TcpHost; 2],
     /// How it ends.
     pub ending: Ending,
+    /// The connection of this place in the list is dialed by both sides, between the ports that they listen on; by the other one at this time.
+    pub crossed: Option<(usize, Time)>,
+    /// Before one side vanishes, from this time on, its application does nothing any more, while its stack goes on; and the other
+    /// application closes all its connections.
+    pub hangs: Option<Time>,
     /// Packets that somebody who sees all of them puts in between, one in so many that arrive; in the order of [`Forgery::ALL`], none if 0.
     pub forged: [u32; Forgery::ALL.len()],
     /// In the calm, something has to happen at least this often until all is done.
@@ -87,11 +92,17 @@ pub enum Forgery {
     Urgent,
     /// The second half of the data again.
     Half,
+    /// Some octets from before and the data, before the data themselves.
+    Overlap,
+    /// Data that fill the window, and others behind them, before the data themselves.
+    Longer,
+    /// Every second octet of the data by itself, before the data themselves: more pieces than anybody keeps.
+    Crumbs,
 }
 
 impl Forgery {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::AckOfUnsent,
         Self::SackOfUnsent,
         Self::Reset,
@@ -101,7 +112,15 @@ impl Forgery {
         Self::Old,
         Self::Urgent,
         Self::Half,
+        Self::Overlap,
+        Self::Longer,
+        Self::Crumbs,
     ];
+
+    /// It arrives before what it is made from, not behind it.
+    pub(crate) fn comes_first(self) -> bool {
+        matches!(self, Self::Overlap | Self::Longer | Self::Crumbs)
+    }
 }
 
 impl TcpScenario {
@@ -125,6 +144,8 @@ impl TcpScenario {
     pub(crate) fn fit_other(&mut self) {
         self.forged = [0; Forgery::ALL.len()];
         self.other_manners = None;
+        self.crossed = None;
+        self.hangs = None;
         let paths = self.faults.iter_mut().chain(&mut self.calm);
         let routes = self.routes.iter_mut().flat_map(|route| &mut route.paths);
         paths.chain(routes).for_each(|profile| profile.mtu = None);
@@ -140,6 +161,14 @@ impl TcpScenario {
     /// Whether all connections have to come through.
     pub fn ends_well(&self) -> bool {
         matches!(self.ending, Ending::Close { .. })
+    }
+
+    /// By host: it may answer SYNs by cookies (RFC 4987), because more may be dialed at once than it keeps half open.
+    pub(crate) fn bakes(&self) -> [bool; 2] {
+        let streams = self.streams.len();
+        self.hosts
+            .each_ref()
+            .map(|host| host.config.max_half_open < streams)
     }
 
     /// Addresses set aside for documentation (RFC 5737, RFC 3849).

@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 pub(crate) struct Watch {
     /// Octets of the largest packet, by host.
     mtus: [usize; 2],
+    /// By host: it may answer SYNs by cookies, and knows nothing of those that it did.
+    bakes: [bool; 2],
     /// By the ports of host 0 and host 1.
     flows: HashMap<(u16, u16), [Side; 2]>,
 }
@@ -19,6 +21,8 @@ pub(crate) struct Watch {
 struct Side {
     /// Initial numbers that it told: several if SYNs were answered by cookies.
     told: Vec<u32>,
+    /// One of them counts for good: the connection went on with it.
+    is_settled: bool,
     offer: Offer,
     /// Its octets, from position 1 on.
     sent: Vec<u8>,
@@ -37,6 +41,8 @@ struct Side {
     stamp: Option<u32>,
     /// It sent a RST.
     has_reset: bool,
+    /// One arrived here.
+    was_reset: bool,
 }
 
 /// What a SYN offers.
@@ -52,6 +58,7 @@ impl Watch {
     pub(crate) fn new(scenario: &TcpScenario) -> Self {
         Self {
             mtus: scenario.hosts.each_ref().map(|host| host.config.mtu.into()),
+            bakes: scenario.bakes(),
             flows: HashMap::new(),
         }
     }
@@ -65,9 +72,10 @@ impl Watch {
         let Some(seen) = Seen::read(packet) else {
             return Err((Rule::Wire, "it is no segment, or a sum is wrong".into()));
         };
+        let bakes = self.bakes[host];
         let sides = self.sides(host, &seen);
         note_start(sides, host, &seen);
-        judge(sides, host, &seen)?;
+        judge(sides, host, &seen, bakes)?;
         note(sides, host, &seen);
         Ok(())
     }
@@ -88,6 +96,7 @@ impl Watch {
         };
         let [ours, theirs] = ends(self.sides(1 - host, &seen), host);
         if seen.has(RST) {
+            ours.was_reset = true;
             return;
         }
         let at = if seen.has(SYN) {
@@ -108,17 +117,28 @@ impl Watch {
         ours.stamps.extend(seen.stamps.map(|(value, _)| value));
     }
 
-    /// The number that a host expects next of this connection, with everything that arrived.
-    pub(crate) fn expected(&mut self, host: usize, seen: &Seen<'_>) -> u32 {
+    /// What somebody who sees all packets knows when this one is about to arrive at a host.
+    pub(crate) fn known(&mut self, host: usize, seen: &Seen<'_>) -> Known {
         let [ours, theirs] = ends(self.sides(1 - host, seen), host);
-        theirs.first().wrapping_add(ours.got.end_of(0) as u32)
+        let start = position(theirs.first(), seen.sequence);
+        // What did not arrive is not for a forger to bring.
+        let from = start.saturating_sub(OVERLAP).max(1);
+        let has_all = from < start && ours.got.covers(from..start);
+        let places = from as usize - 1..(start as usize).max(1) - 1;
+        let before = theirs.sent.get(places).filter(|_| has_all);
+        Known {
+            expected: theirs.first().wrapping_add(ours.got.end_of(0) as u32),
+            before: before.unwrap_or_default().to_vec(),
+            fills: start + seen.payload.len() as u64 == ours.edge,
+        }
     }
 
     /// Whether a host has more of this connection than a listener: what a stranger sends then means something else.
     pub(crate) fn has_connection(&mut self, host: usize, packet: &[u8]) -> bool {
         Seen::read(packet).is_some_and(|seen| {
             let [ours, _] = ends(self.sides(1 - host, &seen), host);
-            ours.acknowledged > 0 && ours.fin.is_none() && !ours.has_reset
+            let was_cut = ours.has_reset || ours.was_reset;
+            ours.acknowledged > 0 && ours.fin.is_none() && !was_cut
         })
     }
 
@@ -128,6 +148,16 @@ impl Watch {
         let key = (ports[sender], ports[1 - sender]);
         self.flows.entry(key).or_default()
     }
+}
+
+/// What a forger makes use of.
+pub(crate) struct Known {
+    /// The number that the receiver expects next, with everything that arrived.
+    pub(crate) expected: u32,
+    /// Octets that were sent right before this segment's.
+    pub(crate) before: Vec<u8>,
+    /// Its octets end where the window does that the receiver told.
+    pub(crate) fills: bool,
 }
 
 impl Side {
@@ -144,9 +174,22 @@ impl Side {
 
     /// From now on it counts alone.
     fn settle(&mut self, number: u32) {
-        if self.told.len() > 1 {
+        if !self.is_settled && !self.told.is_empty() {
             self.told = vec![self.nearest(number)];
+            self.is_settled = true;
         }
+    }
+
+    /// A SYN that does not belong to the connection, which has gone on with other numbers: an old copy of the other side's SYN came when
+    /// it was over, and began another one (RFC 9293 3.4.1). The other side, in TIME-WAIT, answers with the numbers of the first.
+    fn begins_anew(&self, seen: &Seen<'_>) -> bool {
+        self.is_settled && seen.has(SYN) && !self.told.contains(&seen.sequence)
+    }
+
+    /// Whether it may have forgotten the connection, as far as the wire tells.
+    fn may_be_over(&self, other: &Self) -> bool {
+        let is_closed = self.fin.is_some_and(|fin| other.acknowledged > fin);
+        is_closed || self.has_reset || self.was_reset
     }
 }
 
@@ -183,12 +226,12 @@ fn note_start(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) {
     if !seen.has(SYN) {
         ours.settle(seen.sequence);
         theirs.settle(seen.acknowledgment);
-    } else if !ours.told.contains(&seen.sequence) {
+    } else if !ours.is_settled && !ours.told.contains(&seen.sequence) {
         ours.told.push(seen.sequence);
     }
 }
 
-fn judge(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) -> Result<(), Fault> {
+fn judge(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>, bakes: bool) -> Result<(), Fault> {
     let [ours, theirs] = ends(sides, host);
     let wire = |detail: String| Err((Rule::Wire, detail));
     if seen.has(RST) {
@@ -199,6 +242,9 @@ fn judge(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) -> Result<(), Faul
     }
     if seen.has(SYN) && !seen.payload.is_empty() {
         return wire("a SYN with data".into());
+    }
+    if ours.begins_anew(seen) {
+        return judge_anew(ours, theirs, seen, bakes);
     }
     if seen.has(ACK) {
         judge_acknowledgment(ours, theirs, seen)?;
@@ -212,6 +258,19 @@ fn judge(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) -> Result<(), Faul
         return Ok(());
     }
     judge_data(ours, theirs, seen)
+}
+
+/// Nobody has two connections between the same ends at once, and the lab's applications dial no port twice: it has to be an answer.
+fn judge_anew(ours: &Side, theirs: &Side, seen: &Seen<'_>, bakes: bool) -> Result<(), Fault> {
+    let acknowledged = position(theirs.first(), seen.acknowledgment);
+    if !seen.has(ACK) || acknowledged != 1 {
+        return Err((Rule::Wire, "a SYN that answers none".into()));
+    }
+    if !bakes && !ours.may_be_over(theirs) {
+        let detail = "another initial number in the middle of a connection";
+        return Err((Rule::Wire, detail.into()));
+    }
+    judge_stamps(ours, theirs, seen)
 }
 
 /// Rule 8: only what arrived is acknowledged.
@@ -357,6 +416,10 @@ fn note(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) {
         ours.has_reset = true;
         return;
     }
+    if ours.begins_anew(seen) {
+        ours.stamp = seen.stamps.map(|(value, _)| value).or(ours.stamp);
+        return;
+    }
     if seen.has(SYN) {
         ours.offer = Offer {
             mss: seen.mss,
@@ -388,5 +451,10 @@ fn note(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) {
     ours.stamp = seen.stamps.map(|(value, _)| value).or(ours.stamp);
 }
 
+/// Octets that a forger remembers.
+const OVERLAP: u64 = 16;
 /// Linux's floor, and ours: nobody can mean less.
 const LEAST_MSS: u16 = 48;
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ struct World<'a, 'b> {
     random: Random,
     routes_done: usize,
     is_calm: bool,
+    /// The application of one side hangs, and the other's has closed everything.
+    has_hung: bool,
     /// By plan: over for both applications.
     over: Vec<bool>,
     streams_over: Option<Time>,
@@ -91,6 +93,7 @@ impl<'a, 'b> World<'a, 'b> {
             random,
             routes_done: 0,
             is_calm: false,
+            has_hung: false,
             over: vec![false; scenario.streams.len()],
             streams_over: None,
             stage: Stage::Streams,
@@ -133,7 +136,8 @@ impl<'a, 'b> World<'a, 'b> {
             Ending::Close { .. } => None,
         };
         let ending = ending.filter(|_| self.stage == Stage::Streams);
-        let turns = [calm, routes.map(|route| route.at), ending];
+        let hangs = self.scenario.hangs.filter(|_| !self.has_hung);
+        let turns = [calm, routes.map(|route| route.at), ending, hangs];
         let turns = turns.into_iter().flatten();
         let bound = self.bound().filter(|&at| at > self.now);
         links
@@ -181,6 +185,7 @@ impl<'a, 'b> World<'a, 'b> {
         if self.stage != Stage::Streams {
             return;
         }
+        self.hang();
         match self.scenario.ending {
             Ending::Abort { host, at } if at <= self.now => {
                 self.log
@@ -198,6 +203,25 @@ impl<'a, 'b> World<'a, 'b> {
             }
             _ => {}
         }
+    }
+
+    fn hang(&mut self) {
+        let is_due = self.scenario.hangs.is_some_and(|at| at <= self.now);
+        let Ending::Vanish { host, .. } = self.scenario.ending else {
+            return;
+        };
+        if !is_due || self.has_hung {
+            return;
+        }
+        self.has_hung = true;
+        self.log.line(self.now, || {
+            format!("the application of host {host} hangs, the other one leaves")
+        });
+        self.hosts[host].hangs = true;
+        let now = self.now;
+        let other = &mut self.hosts[1 - host];
+        other.app.leave(now, &mut *other.engine);
+        other.wake_by(now);
     }
 
     fn end(&mut self, left: usize) {
@@ -224,14 +248,10 @@ impl<'a, 'b> World<'a, 'b> {
                 if !is_there {
                     continue;
                 }
-                let forged = self.forgeries(receiver, &packet, delivery.damaged);
+                let (before, behind) = self.forgeries(receiver, &packet, delivery.damaged);
+                self.forged_arrive(receiver, before);
                 self.hosts[receiver].arrive(self.now, packet);
-                for packet in forged {
-                    self.log.line(self.now, || {
-                        format!("  {receiver} is sent by a forger  {}", describe(&packet))
-                    });
-                    self.hosts[receiver].arrive(self.now, packet);
-                }
+                self.forged_arrive(receiver, behind);
             }
         }
         let now = self.now;
@@ -246,13 +266,28 @@ impl<'a, 'b> World<'a, 'b> {
         self.told.extend(told);
     }
 
-    fn forgeries(&mut self, receiver: usize, packet: &[u8], damaged: bool) -> Vec<Vec<u8>> {
+    fn forged_arrive(&mut self, receiver: usize, forged: Vec<Vec<u8>>) {
+        for packet in forged {
+            self.log.line(self.now, || {
+                format!("  {receiver} is sent by a forger  {}", describe(&packet))
+            });
+            self.hosts[receiver].arrive(self.now, packet);
+        }
+    }
+
+    /// What arrives before a packet, and behind it.
+    fn forgeries(
+        &mut self,
+        receiver: usize,
+        packet: &[u8],
+        damaged: bool,
+    ) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let (mut before, mut behind) = (Vec::new(), Vec::new());
         if damaged {
-            return Vec::new();
+            return (before, behind);
         }
         self.watch.delivered(receiver, packet);
         let chances = Forgery::ALL.into_iter().zip(self.scenario.forged);
-        let mut forged = Vec::new();
         for (forgery, one_in) in chances {
             let has_connection = self.watch.has_connection(receiver, packet);
             if one_in == 0 || !has_connection || self.random.below(one_in.into()) > 0 {
@@ -261,10 +296,17 @@ impl<'a, 'b> World<'a, 'b> {
             let Some(seen) = Seen::read(packet) else {
                 continue;
             };
-            let expected = self.watch.expected(receiver, &seen);
-            forged.extend(forge(forgery, packet, &seen, expected));
+            let mut known = self.watch.known(receiver, &seen);
+            // What the host has not looked at yet may make it promise more before it looks at this.
+            known.fills &= self.hosts[receiver].has_seen_all();
+            let forged = forge(forgery, packet, &seen, &known);
+            if forgery.comes_first() {
+                before.extend(forged);
+            } else {
+                behind.extend(forged);
+            }
         }
-        forged
+        (before, behind)
     }
 
     fn wake_hosts(&mut self) -> Result<(), Violation> {
@@ -306,9 +348,7 @@ impl<'a, 'b> World<'a, 'b> {
         let link = &mut self.links[index];
         let mtu = link.profile().mtu.map(|mtu| mtu - HEADER_BYTES as u16);
         let is_too_big = mtu.is_some_and(|mtu| packet.len() > mtu.into());
-        let before = link.counters().delivered;
         link.send(self.now, packet, ());
-        debug_assert_eq!(before, link.counters().delivered);
         line(&mut self.log, self.now);
         if let Some(said) = mtu
             .filter(|_| is_too_big)
