@@ -1,10 +1,12 @@
 //! The search for the largest datagram: RFC 8899 (DPLPMTUD). Sizes are whole UDP payloads.
 
+use core::num::NonZeroU16;
 use core::time::Duration;
 
 use gapless_seq::{mark, sabotage};
 
 use crate::config::MtuConfig;
+use crate::num::nanos;
 use crate::time::Instant;
 
 /// The search ends when what could be gained is less than this, bytes: under two percent of a packet.
@@ -23,9 +25,28 @@ pub(crate) enum Phase {
     Complete,
 }
 
+/// What of the [`MtuConfig`] is asked for again.
+#[derive(Copy, Clone, Debug)]
+struct Limits {
+    base: u16,
+    max: u16,
+    first: u16,
+    max_probes: u8,
+    search: bool,
+    /// Nanoseconds, as the next.
+    raise_after: u64,
+    retry_after: u64,
+}
+
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+struct Probe {
+    order: u64,
+    size: NonZeroU16,
+}
+
 #[derive(Debug)]
 pub(crate) struct MtuSearch {
-    config: MtuConfig,
+    config: Limits,
     phase: Phase,
     /// What the path is known to carry.
     current: u16,
@@ -34,14 +55,15 @@ pub(crate) struct MtuSearch {
     /// Lost probes of the size in question.
     failures: u8,
     /// The probe on its way: order and size.
-    probe: Option<(u64, u16)>,
+    probe: Option<Probe>,
     next_search: Instant,
     suspicions: u8,
     /// Losses of what was sent below this order belong to the last suspicion.
     suspected_below: u64,
     /// The smallest of the packets that made the suspicions.
     smallest_lost: u16,
-    retry_after: Duration,
+    /// Nanoseconds.
+    retry_after: u64,
     /// The size that met the last black hole.
     buried: u16,
 }
@@ -55,16 +77,25 @@ pub(crate) struct Change {
 
 impl MtuSearch {
     pub(crate) fn new(config: &MtuConfig) -> Self {
-        let mut config = config.clone();
-        config.max = config.max.max(config.base);
-        config.max_probes = config.max_probes.max(1);
+        Self::begin(Limits {
+            base: config.base,
+            max: config.max.max(config.base),
+            first: config.first,
+            max_probes: config.max_probes.max(1),
+            search: config.search,
+            raise_after: nanos(config.raise_after),
+            retry_after: nanos(config.retry_after),
+        })
+    }
+
+    fn begin(config: Limits) -> Self {
         MtuSearch {
             phase: if config.search && config.max > config.base {
                 Phase::Base
             } else {
                 Phase::Disabled
             },
-            current: config.start(),
+            current: config.first.min(config.max).max(config.base),
             ceiling: config.max,
             failures: 0,
             probe: None,
@@ -109,12 +140,12 @@ impl MtuSearch {
         let size = u16::try_from(size).unwrap_or(u16::MAX);
         // What is known to pass teaches nothing.
         if size > self.current && self.probe.is_none() {
-            self.probe = Some((order, size));
+            self.probe = NonZeroU16::new(size).map(|size| Probe { order, size });
         }
     }
 
     pub(crate) fn on_probe_acked(&mut self, now: Instant, order: u64) -> Option<Change> {
-        let (_, size) = self.probe.take_if(|(probe, _)| *probe == order)?;
+        let size = self.probe.take_if(|probe| probe.order == order)?.size.get();
         let from = self.current;
         self.current = sabotage!(MtuNeverRaised, from, size.max(from));
         self.ceiling = self.ceiling.max(size);
@@ -134,7 +165,7 @@ impl MtuSearch {
     }
 
     pub(crate) fn on_probe_lost(&mut self, now: Instant, order: u64) {
-        let Some((_, size)) = self.probe.take_if(|(probe, _)| *probe == order) else {
+        let Some(probe) = self.probe.take_if(|probe| probe.order == order) else {
             return;
         };
         self.failures = self.failures.saturating_add(1);
@@ -142,7 +173,7 @@ impl MtuSearch {
             mark!(MtuRefused);
             // RFC 8899 5.1.3: MAX_PROBES lost, so this size does not pass.
             self.failures = 0;
-            self.ceiling = size.saturating_sub(1).max(self.current);
+            self.ceiling = probe.size.get().saturating_sub(1).max(self.current);
             if self.candidate().is_none() {
                 self.finish(now);
             }
@@ -197,7 +228,7 @@ impl MtuSearch {
         self.probe = None;
         if self.phase != Phase::Disabled {
             self.phase = Phase::Base;
-            self.next_search = now.saturating_add(self.retry_after);
+            self.next_search = now.saturating_add(Duration::from_nanos(self.retry_after));
             self.retry_after = self
                 .retry_after
                 .saturating_mul(2)
@@ -221,7 +252,7 @@ impl MtuSearch {
             return None;
         }
         self.ceiling = self.ceiling.min(size);
-        self.probe.take_if(|(_, probed)| *probed > size);
+        self.probe.take_if(|probe| probe.size.get() > size);
         let from = self.current;
         self.current = from.min(size);
         if self.phase != Phase::Disabled && !for_ever {
@@ -237,7 +268,7 @@ impl MtuSearch {
     /// RFC 8899 5.2: another path, another search.
     pub(crate) fn on_path_change(&mut self) -> Option<Change> {
         let from = self.current;
-        *self = MtuSearch::new(&self.config);
+        *self = MtuSearch::begin(self.config);
         (from != self.current).then_some(Change {
             from,
             to: self.current,
@@ -256,7 +287,7 @@ impl MtuSearch {
     fn finish(&mut self, now: Instant) {
         mark!(MtuSearchFinished);
         self.phase = Phase::Complete;
-        self.next_search = now.saturating_add(self.config.raise_after);
+        self.next_search = now.saturating_add(Duration::from_nanos(self.config.raise_after));
     }
 }
 

@@ -9,3 +9,8 @@ pub(crate) fn wide(size: usize) -> u64 {
 pub(crate) fn index(positions: u64) -> usize {
     usize::try_from(positions).unwrap_or(usize::MAX)
 }
+
+/// The low half.
+pub(crate) fn low(number: u64) -> u32 {
+    u32::try_from(number & 0xffff_ffff).unwrap_or(0)
+}

@@ -13,8 +13,8 @@ fn tcp_open(
     syn: Option<&Header>,
 ) -> Option<Connection> {
     match syn {
-        Some(syn) => Some(Connection::accept(config.clone(), now, opening, syn)),
-        None => Some(Connection::connect(config.clone(), now, opening)),
+        Some(syn) => Some(Connection::accept(config, now, opening, syn)),
+        None => Some(Connection::connect(config, now, opening)),
     }
 }
 

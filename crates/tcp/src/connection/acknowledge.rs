@@ -163,8 +163,8 @@ impl Connection {
         self.timers.user = self
             .config
             .user_timeout
-            .filter(|_| self.is_outstanding())
-            .map(|timeout| now.saturating_add(timeout));
+            .end(now)
+            .filter(|_| self.is_outstanding());
     }
 
     fn on_fin_acknowledged(&mut self, now: Instant) {

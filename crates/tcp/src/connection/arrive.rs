@@ -199,7 +199,7 @@ impl Connection {
             self.owe_acknowledgment();
         } else if self.timers.ack.is_none() {
             // C17: armed by the first and not put off by those that follow.
-            let until = now.saturating_add(self.config.ack_delay);
+            let until = self.config.ack_delay.after(now);
             self.timers.ack = sabotage!(DelayedAckForgotten, None, Some(until));
         }
     }
@@ -236,7 +236,7 @@ impl Connection {
         self.arm_keep_alive(now);
         if self.state == State::TimeWait {
             // RFC 9293 3.10.7.4: the peer's FIN came again.
-            self.timers.time_wait = Some(now.saturating_add(self.config.time_wait));
+            self.timers.time_wait = Some(self.config.time_wait.after(now));
         }
     }
 
@@ -246,7 +246,7 @@ impl Connection {
             .config
             .keep_alive
             .filter(|_| is_open)
-            .map(|keep_alive| now.saturating_add(keep_alive.idle));
+            .map(|keep_alive| keep_alive.idle.after(now));
     }
 
     /// RFC 7323 4.3 (2).

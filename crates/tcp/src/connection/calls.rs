@@ -111,7 +111,7 @@ impl Connection {
         }
         self.shutdown(now);
         if self.state == State::FinWait2 {
-            self.timers.fin_wait = Some(now.saturating_add(self.config.fin_wait_timeout));
+            self.timers.fin_wait = Some(self.config.fin_wait_timeout.after(now));
         }
     }
 

@@ -7,7 +7,8 @@ use gapless_recovery::Algorithm;
 ///
 /// Memory: both buffers grow with what is in them, to `receive_buffer` (and one rounding of the window, at most 16 KiB) and `send_buffer`
 /// octets, rounded up to a power of two; the books of what is in flight to `max_segments` times some 200 octets; behind holes 600
-/// octets. A connection that has waited for nothing for a second holds none of it.
+/// octets. A connection that has waited for nothing for a second holds none of it. Times count in whole milliseconds, rounded up, and from
+/// 49 days on as for ever.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Octets that may wait for the application to read them.

@@ -1,6 +1,7 @@
 //! The beginning of a connection, from either side (RFC 9293 3.5).
 
 use super::ecn::Notification;
+use super::habits::Habits;
 use super::plan::HEADER;
 use super::stamps::Stamps;
 use super::timers::Timers;
@@ -46,27 +47,29 @@ const ROUND: u64 = 1 << 32;
 impl Connection {
     /// An active open: a SYN is to be sent.
     #[must_use]
-    pub fn connect(config: Config, now: Instant, opening: &Opening) -> Self {
+    pub fn connect(config: &Config, now: Instant, opening: &Opening) -> Self {
+        let until = now.saturating_add(config.connect_timeout);
         let mut connection = Self::new(config, now, opening, State::SynSent);
-        connection.timers.user = Some(now.saturating_add(connection.config.connect_timeout));
+        connection.timers.user = Some(until);
         connection
     }
 
     /// A passive open: the peer's SYN came, and is to be answered by a SYN|ACK.
     #[must_use]
-    pub fn accept(config: Config, now: Instant, opening: &Opening, syn: &Header) -> Self {
+    pub fn accept(config: &Config, now: Instant, opening: &Opening, syn: &Header) -> Self {
+        let until = now.saturating_add(config.connect_timeout);
         let mut connection = Self::new(config, now, opening, State::SynReceived);
-        connection.timers.user = Some(now.saturating_add(connection.config.connect_timeout));
+        connection.timers.user = Some(until);
         connection.on_peer_syn(now, syn);
         connection
     }
 
-    fn new(config: Config, now: Instant, opening: &Opening, state: State) -> Self {
+    fn new(config: &Config, now: Instant, opening: &Opening, state: State) -> Self {
         let first = ROUND.saturating_add(u64::from(opening.initial));
         Self {
             state,
             ports: opening.ports,
-            recovery: Recovery::new(&recovery_config(&config, first, opening.path), now),
+            recovery: Recovery::new(&recovery_config(config, first, opening.path), now),
             out: Sending {
                 first,
                 una: first,
@@ -81,7 +84,7 @@ impl Connection {
                 ecn: Notification::default(),
                 mss: DEFAULT_MSS,
                 path: opening.path,
-                buffer: SendBuffer::new(first.saturating_add(1), u64::from(config.send_buffer)),
+                buffer: SendBuffer::new(first.saturating_add(1), config.send_buffer),
                 is_shut: false,
                 owes_probe: false,
                 owes_question: false,
@@ -103,7 +106,7 @@ impl Connection {
             },
             timers: Timers::default(),
             ended: None,
-            config,
+            config: Habits::new(config),
         }
     }
 

@@ -125,7 +125,7 @@ impl Connection {
         self.out.questions = self.out.questions.saturating_add(1);
         self.out.owes_question = true;
         mark!(KeepAliveAsked);
-        self.timers.keep_alive = Some(now.saturating_add(keep_alive.interval));
+        self.timers.keep_alive = Some(keep_alive.interval.after(now));
     }
 
     /// R10: something waits for the peer's window, and nothing is in flight whose answer would tell of it.

@@ -15,7 +15,7 @@ pub(crate) struct ReceiveWindow {
     read: u64,
     next: u64,
     edge: u64,
-    limit: u64,
+    limit: u32,
     shift: u8,
     scales: bool,
 }
@@ -28,7 +28,7 @@ impl ReceiveWindow {
             read: next,
             next,
             edge: next,
-            limit,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
             shift: shift.map_or(0, |shift| shift.min(MAX_WINDOW_SHIFT)),
             scales: shift.is_some(),
         }
@@ -63,7 +63,7 @@ impl ReceiveWindow {
 
     /// Octets that the buffer must be able to hold from `read` on, at most.
     pub(crate) fn bound(&self) -> u64 {
-        self.limit.saturating_add(self.slack())
+        u64::from(self.limit).saturating_add(self.slack())
     }
 
     /// Everything up to `next` arrived.
@@ -80,7 +80,7 @@ impl ReceiveWindow {
 
     /// The window in a SYN or SYN|ACK: not shifted, on the wire and in the books (R6; RFC 7323 2.2).
     pub(crate) fn advertise_unshifted(&mut self) -> u16 {
-        let window = self.limit.min(u64::from(u16::MAX));
+        let window = u64::from(self.limit).min(u64::from(u16::MAX));
         let shift: u8 = sabotage!(SynWindowShifted, self.shift, 0);
         self.edge = self.edge.max(
             self.next
@@ -106,7 +106,7 @@ impl ReceiveWindow {
 
     /// The field, and the edge that the peer computes from it.
     fn offer(&self, mss: u64) -> (u16, u64) {
-        let room_ends = self.read.saturating_add(self.limit);
+        let room_ends = self.read.saturating_add(u64::from(self.limit));
         let room_ends = sabotage!(
             EdgeFromFreeSpace,
             room_ends.saturating_sub(self.next.saturating_sub(self.read)),
@@ -153,7 +153,7 @@ impl ReceiveWindow {
 
     /// RFC 9293 3.8.6.2.2: half of the buffer or a segment, whichever is less; at least one octet.
     fn worthwhile(&self, mss: u64) -> u64 {
-        self.limit.wrapping_shr(1).min(mss).max(1)
+        u64::from(self.limit.wrapping_shr(1)).min(mss).max(1)
     }
 }
 

@@ -10,12 +10,12 @@ use gapless_seq::sabotage;
 pub(crate) struct SendBuffer {
     ring: ByteRing,
     held: Range<u64>,
-    limit: u64,
+    limit: u32,
 }
 
 impl SendBuffer {
     /// Nothing written; the first octet will be at `start`.
-    pub(crate) const fn new(start: u64, limit: u64) -> Self {
+    pub(crate) const fn new(start: u64, limit: u32) -> Self {
         Self {
             ring: ByteRing::new(),
             held: start..start,
@@ -72,8 +72,8 @@ impl SendBuffer {
     }
 
     /// Octets that may be written now.
-    pub(crate) const fn room(&self) -> u64 {
-        self.limit.saturating_sub(self.len())
+    pub(crate) fn room(&self) -> u64 {
+        u64::from(self.limit).saturating_sub(self.len())
     }
 
     /// Copies the octets at `range` to the front of `to`. How many are there and fit.

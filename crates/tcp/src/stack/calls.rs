@@ -166,8 +166,7 @@ impl Stack {
         let tuple = tuple.ok_or(ConnectError::InUse)?;
         let initial = self.secret.initial(now, &tuple);
         let opening = self.opening(&tuple, initial);
-        let config = self.config.connection.clone();
-        let connection = Connection::connect(config, now, &opening);
+        let connection = Connection::connect(&self.config.connection, now, &opening);
         let hash = self.table.hash(&tuple);
         let slot = self
             .enter(hash, tuple, connection)

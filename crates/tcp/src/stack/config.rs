@@ -5,8 +5,8 @@ use crate::wire::Verify;
 
 /// Limits and habits of a stack.
 ///
-/// Memory: a slot of about 200 octets for each connection that there ever was at one time, up to `max_connections`; a connection some 2
-/// KiB and its buffers ([`Config`]); one in TIME-WAIT only its slot.
+/// Memory: a slot of about 190 octets for each connection that there ever was at one time, up to `max_connections`; a connection 1.7 kB
+/// and its buffers ([`Config`]); one in TIME-WAIT only its slot.
 #[derive(Clone, Debug)]
 pub struct StackConfig {
     /// For connections that are not told otherwise.

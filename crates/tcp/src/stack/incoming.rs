@@ -60,7 +60,7 @@ impl Stack {
         true
     }
 
-    fn find(&self, hash: u64, tuple: &Tuple) -> Option<u32> {
+    fn find(&self, hash: u32, tuple: &Tuple) -> Option<u32> {
         self.table.find(hash, |slot| {
             self.slots
                 .get(slot)
@@ -118,7 +118,7 @@ impl Stack {
     }
 
     /// RFC 9293 3.10.7.1 and 3.10.7.2.
-    fn on_unknown(&mut self, now: Instant, hash: u64, tuple: Tuple, segment: &Segment<'_>) {
+    fn on_unknown(&mut self, now: Instant, hash: u32, tuple: Tuple, segment: &Segment<'_>) {
         let flags = segment.header.flags;
         // "First, check for a RST". It may mean a connection on this port, never the listener (C26).
         if flags.has(Flags::RST) {
@@ -154,10 +154,10 @@ impl Stack {
     }
 
     /// A connection begins with this SYN.
-    fn open(&mut self, now: Instant, hash: u64, tuple: Tuple, syn: &Header) {
+    fn open(&mut self, now: Instant, hash: u32, tuple: Tuple, syn: &Header) {
         let initial = self.secret.initial(now, &tuple);
         let opening = self.opening(&tuple, initial);
-        let connection = Connection::accept(self.config.connection.clone(), now, &opening, syn);
+        let connection = Connection::accept(&self.config.connection, now, &opening, syn);
         if let Some(slot) = self.enter(hash, tuple, connection) {
             self.half_open = self.half_open.saturating_add(1);
             if let Some(listener) = self.listeners.find(tuple.local) {
@@ -203,7 +203,7 @@ impl Stack {
     }
 
     /// Gives a connection its place; `None` if there is no room.
-    pub(super) fn enter(&mut self, hash: u64, tuple: Tuple, connection: Connection) -> Option<u32> {
+    pub(super) fn enter(&mut self, hash: u32, tuple: Tuple, connection: Connection) -> Option<u32> {
         let entered = self
             .slots
             .insert(tuple, hash, connection)
@@ -258,7 +258,7 @@ impl Stack {
     fn take_cookie(
         &mut self,
         now: Instant,
-        hash: u64,
+        hash: u32,
         tuple: Tuple,
         segment: &Segment<'_>,
     ) -> bool {
@@ -286,8 +286,7 @@ impl Stack {
         };
         let initial = u32::from(header.acknowledgment).wrapping_sub(1);
         let opening = self.opening(&tuple, initial);
-        let config = self.config.connection.clone();
-        let mut connection = Connection::accept(config, now, &opening, &syn);
+        let mut connection = Connection::accept(&self.config.connection, now, &opening, &syn);
         connection.syn_was_sent(now);
         mark!(CookieTaken);
         if let Some(slot) = self.enter(hash, tuple, connection) {

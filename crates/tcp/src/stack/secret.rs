@@ -2,6 +2,7 @@
 
 use super::Tuple;
 use super::table::Table;
+use crate::num::low;
 use crate::wire::Header;
 use core::hash::Hasher;
 use gapless_recovery::Instant;
@@ -135,7 +136,9 @@ impl Secret {
 
     fn of(&self, purpose: Purpose, tuple: &Tuple, salt: u64) -> u64 {
         let key = [self.plain(purpose, 0), self.plain(purpose, 1)];
-        Table::new(key).hash(tuple).wrapping_add(mix(key, salt))
+        Table::new(key)
+            .full_hash(tuple)
+            .wrapping_add(mix(key, salt))
     }
 
     fn plain(&self, purpose: Purpose, part: u8) -> u64 {
@@ -157,10 +160,6 @@ fn mix([first, second]: [u64; 2], salt: u64) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(second, first);
     hasher.write(&salt.to_be_bytes());
     hasher.finish()
-}
-
-fn low(number: u64) -> u32 {
-    u32::try_from(number & 0xffff_ffff).unwrap_or(0)
 }
 
 fn time_of(now: Instant) -> u64 {

@@ -30,17 +30,19 @@ pub(super) enum List {
 
 const LISTS: usize = 3;
 
-#[derive(Clone, Copy, Debug)]
+/// The next slot of a list, [`NONE`] of the last one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Link {
     next: u32,
-    is_in: bool,
 }
 
 impl Link {
-    const OUT: Self = Self {
-        next: NONE,
-        is_in: false,
-    };
+    /// Not in the list. No slot has this number.
+    const OUT: Self = Self { next: NONE - 1 };
+
+    fn is_in(self) -> bool {
+        self != Self::OUT
+    }
 }
 
 /// What is in a slot.
@@ -57,7 +59,7 @@ pub(super) struct Slot {
     generation: u32,
     pub(super) kind: Kind,
     pub(super) tuple: Tuple,
-    pub(super) hash: u64,
+    pub(super) hash: u32,
     /// The listener that it came through, until it is accepted.
     pub(super) listener: Option<u32>,
     /// The application has let go of it.
@@ -149,7 +151,7 @@ impl Slots {
     pub(super) fn insert(
         &mut self,
         tuple: Tuple,
-        hash: u64,
+        hash: u32,
         connection: Connection,
     ) -> Result<u32, Full> {
         let kind = Kind::Open(Place::new(connection).map_err(|_| Full)?);
@@ -170,7 +172,7 @@ impl Slots {
 
     fn push(&mut self, tuple: Tuple) -> Result<u32, Full> {
         let slot = u32::try_from(self.slots.len()).map_err(|_| Full)?;
-        if self.slots.len() >= self.most || slot == NONE {
+        if self.slots.len() >= self.most || slot >= Link::OUT.next {
             return Err(Full);
         }
         self.slots.try_reserve(1).map_err(|_| Full)?;
@@ -213,13 +215,10 @@ impl Slots {
         let Some(link) = self.link_mut(list, slot) else {
             return;
         };
-        if link.is_in {
+        if link.is_in() {
             return;
         }
-        *link = Link {
-            next: NONE,
-            is_in: true,
-        };
+        *link = Link { next: NONE };
         let (first, last) = self.ends(list);
         if first == NONE {
             self.set_ends(list, (slot, slot));
@@ -252,7 +251,7 @@ impl Slots {
     pub(super) fn unlink(&mut self, list: List, slot: u32) {
         let Some(next) = self
             .link_mut(list, slot)
-            .filter(|link| link.is_in)
+            .filter(|link| link.is_in())
             .map(|link| core::mem::replace(link, Link::OUT).next)
         else {
             return;

@@ -1,6 +1,6 @@
 //! From the two ends of a connection to its place: a hash table whose growth can fail, and in which strangers cannot make long searches.
 
-use crate::num::{index, wide};
+use crate::num::{index, low, wide};
 use alloc::vec::Vec;
 use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
@@ -24,15 +24,27 @@ const FIRST_CAPACITY: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    hash: u64,
+    hash: u32,
     slot: u32,
+}
+
+impl Entry {
+    /// The place of none: no slot has this number.
+    const VACANT: Self = Self {
+        hash: 0,
+        slot: u32::MAX,
+    };
+
+    fn taken(self) -> Option<Self> {
+        (self.slot != Self::VACANT.slot).then_some(self)
+    }
 }
 
 /// Open addressing with linear probing: entries stand at or behind the place that their hash says, with no gap between. The hash has a
 /// key (a stranger who knew it could put all his connections into one place).
 #[derive(Debug)]
 pub(super) struct Table {
-    entries: Vec<Option<Entry>>,
+    entries: Vec<Entry>,
     len: usize,
     key: [u64; 2],
 }
@@ -46,7 +58,12 @@ impl Table {
         }
     }
 
-    pub(super) fn hash(&self, tuple: &Tuple) -> u64 {
+    /// What entries are found by.
+    pub(super) fn hash(&self, tuple: &Tuple) -> u32 {
+        low(self.full_hash(tuple))
+    }
+
+    pub(super) fn full_hash(&self, tuple: &Tuple) -> u64 {
         let [first, second] = self.key;
         let mut hasher = SipHasher13::new_with_keys(first, second);
         for end in [tuple.local, tuple.remote] {
@@ -60,10 +77,10 @@ impl Table {
     }
 
     /// The slot of those with this hash for which `is_it` holds.
-    pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = self.home(hash);
         for _ in 0..self.entries.len() {
-            let entry = self.entries.get(at).copied().flatten()?;
+            let entry = self.at(at)?;
             if entry.hash == hash && is_it(entry.slot) {
                 return Some(entry.slot);
             }
@@ -72,7 +89,7 @@ impl Table {
         None
     }
 
-    pub(super) fn insert(&mut self, hash: u64, slot: u32) -> Result<(), Full> {
+    pub(super) fn insert(&mut self, hash: u32, slot: u32) -> Result<(), Full> {
         // At most three quarters full: searches stay short.
         let wanted = self.len.saturating_add(1).saturating_mul(4);
         if wanted > self.entries.len().saturating_mul(3) {
@@ -84,10 +101,10 @@ impl Table {
     }
 
     /// Takes the entry out and moves those behind it up, so that no gap is left before any of them.
-    pub(super) fn remove(&mut self, hash: u64, slot: u32) {
+    pub(super) fn remove(&mut self, hash: u32, slot: u32) {
         let mut gap = self.home(hash);
         for _ in 0..self.entries.len() {
-            match self.entries.get(gap).copied().flatten() {
+            match self.at(gap) {
                 None => return,
                 Some(entry) if entry.hash == hash && entry.slot == slot => break,
                 Some(_) => gap = self.after(gap),
@@ -96,18 +113,18 @@ impl Table {
         self.len = self.len.saturating_sub(1);
         let mut at = self.after(gap);
         for _ in 0..self.entries.len() {
-            let Some(entry) = self.entries.get(at).copied().flatten() else {
+            let Some(entry) = self.at(at) else {
                 break;
             };
             // It may move to the gap if the gap is not before its home.
             let home = self.home(entry.hash);
             if self.distance(home, gap) <= self.distance(home, at) {
-                self.set(gap, Some(entry));
+                self.set(gap, entry);
                 gap = at;
             }
             at = self.after(at);
         }
-        self.set(gap, None);
+        self.set(gap, Entry::VACANT);
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -116,9 +133,7 @@ impl Table {
 
     /// Heap memory held, octets.
     pub(super) fn memory(&self) -> usize {
-        self.entries
-            .capacity()
-            .saturating_mul(size_of::<Option<Entry>>())
+        self.entries.capacity().saturating_mul(size_of::<Entry>())
     }
 
     #[cold]
@@ -129,17 +144,17 @@ impl Table {
             .checked_mul(2)
             .ok_or(Full)?
             .max(FIRST_CAPACITY);
-        let mut entries: Vec<Option<Entry>> = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
         entries.try_reserve_exact(capacity).map_err(|_| Full)?;
         while entries.len() < capacity {
             // The growing path, which can fail, is only left out of the program if it is seen here that there is room.
             if entries.len() == entries.capacity() {
                 return Err(Full);
             }
-            entries.push(None);
+            entries.push(Entry::VACANT);
         }
         let old = core::mem::replace(&mut self.entries, entries);
-        for entry in old.into_iter().flatten() {
+        for entry in old.into_iter().filter_map(Entry::taken) {
             self.put(entry);
         }
         Ok(())
@@ -148,22 +163,26 @@ impl Table {
     fn put(&mut self, entry: Entry) {
         let mut at = self.home(entry.hash);
         for _ in 0..self.entries.len() {
-            if self.entries.get(at).is_some_and(Option::is_none) {
-                self.set(at, Some(entry));
+            if self.at(at).is_none() {
+                self.set(at, entry);
                 return;
             }
             at = self.after(at);
         }
     }
 
-    fn set(&mut self, at: usize, entry: Option<Entry>) {
+    fn at(&self, at: usize) -> Option<Entry> {
+        self.entries.get(at).copied().and_then(Entry::taken)
+    }
+
+    fn set(&mut self, at: usize, entry: Entry) {
         if let Some(place) = self.entries.get_mut(at) {
             *place = entry;
         }
     }
 
-    fn home(&self, hash: u64) -> usize {
-        index(hash & self.mask())
+    fn home(&self, hash: u32) -> usize {
+        index(u64::from(hash) & self.mask())
     }
 
     fn after(&self, at: usize) -> usize {
@@ -188,9 +207,9 @@ mod tests {
     proptest! {
         /// Against a map; few different homes, so that entries stand in each other's way.
         #[test]
-        fn it_is_a_map(steps in prop::collection::vec((0_u64..12, 0_u32..40, any::<bool>()), 1..400)) {
+        fn it_is_a_map(steps in prop::collection::vec((0_u32..12, 0_u32..40, any::<bool>()), 1..400)) {
             let mut table = Table::new([1, 2]);
-            let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+            let mut model: BTreeMap<u32, u32> = BTreeMap::new();
             for (hash, slot, adds) in steps {
                 match (adds, model.get(&slot).copied()) {
                     (true, None) => {
@@ -230,7 +249,7 @@ mod tests {
             tuple("192.0.2.1:1", "192.0.2.2:3"),
             tuple("[::1]:1", "[::2]:2"),
         ];
-        let mut hashes: Vec<u64> = all.iter().map(|tuple| table.hash(tuple)).collect();
+        let mut hashes: Vec<u32> = all.iter().map(|tuple| table.hash(tuple)).collect();
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), all.len());

@@ -67,7 +67,7 @@ impl Script {
 
     pub(crate) fn dialing_on(config: Config, iss: u32, irs: u32, path: u16) -> Self {
         let now = Instant::from_nanos(5_000_000_000);
-        let engine = Connection::connect(config, now, &opening(iss, path));
+        let engine = Connection::connect(&config, now, &opening(iss, path));
         Self {
             engine,
             now,
@@ -102,7 +102,7 @@ impl Script {
     /// The same on another path.
     pub(crate) fn dialed_on(config: Config, iss: u32, irs: u32, path: u16, syn: Header) -> Self {
         let now = Instant::from_nanos(5_000_000_000);
-        let engine = Connection::accept(config, now, &opening(iss, path), &syn);
+        let engine = Connection::accept(&config, now, &opening(iss, path), &syn);
         Self {
             engine,
             now,

@@ -172,7 +172,7 @@ impl Pair {
         };
         let side = &mut pair.sides[0];
         side.connection = Some(Connection::connect(
-            side.config.clone(),
+            &side.config,
             pair.now,
             &side.opening(0),
         ));
@@ -303,7 +303,7 @@ impl Pair {
                 None => {
                     let opening = side.opening(to);
                     side.connection = Some(Connection::accept(
-                        side.config.clone(),
+                        &side.config,
                         self.now,
                         &opening,
                         &segment.header,
