@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use anyhow::Result;
 use gapless_tcp::wire::Verify;
 use gapless_tcp::{
-    Algorithm, Checksums, Config, Id, Instant, ReadError, Stack, StackConfig, State, WriteError,
+    Algorithm, Bbr, Checksums, Config, Controller, Id, Instant, ReadError, RecoveryConfig, Stack,
+    StackConfig, State, WriteError,
 };
 
 use crate::engine::{End, Packet, Time, Transfer};
@@ -47,6 +48,10 @@ impl Tcp {
                 send_buffer: buffer,
                 max_segments: usize::try_from(window)? / LEAST_SEGMENT,
                 algorithm,
+                controller: match algorithm {
+                    Algorithm::Bbr => Some(bbr),
+                    Algorithm::Cubic | Algorithm::NewReno => None,
+                },
                 ..Config::default()
             },
             mtu: MTU,
@@ -172,6 +177,10 @@ impl Transfer for Tcp {
     fn delivered(&self) -> u64 {
         self.delivered
     }
+}
+
+fn bbr(config: &RecoveryConfig) -> Box<dyn Controller> {
+    Box::new(Bbr::new(config))
 }
 
 fn address(end: End) -> IpAddr {

@@ -33,10 +33,12 @@ mod stack;
 pub mod wire;
 
 pub use connection::{
-    Addresses, BlockedOn, CloseReason, Config, Connection, ConnectionStats, KeepAlive, Opening,
-    Ports, ReadError, State, WriteError,
+    Addresses, BlockedOn, CloseReason, Config, Connection, ConnectionStats, KeepAlive,
+    MakeController, Opening, Ports, ReadError, State, WriteError,
 };
-pub use gapless_recovery::{Algorithm, Instant, Stats as RecoveryStats};
+pub use gapless_recovery::{
+    Algorithm, Bbr, Config as RecoveryConfig, Controller, Instant, Stats as RecoveryStats,
+};
 pub use stack::{
     Checksums, ConnectError, Id, ListenError, ListenerId, Stack, StackConfig, Stats, Tuple,
 };

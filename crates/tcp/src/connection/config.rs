@@ -1,7 +1,8 @@
 //! What a connection may be told.
 
+use alloc::boxed::Box;
 use core::time::Duration;
-use gapless_recovery::Algorithm;
+use gapless_recovery::{Algorithm, Config as RecoveryConfig, Controller};
 
 /// Limits and habits of a connection.
 ///
@@ -35,8 +36,21 @@ pub struct Config {
     pub ack_delay: Duration,
     /// So many segments at the beginning are acknowledged at once, while the sender's window is small.
     pub quick_acks: u32,
-    /// Which congestion controller.
+    /// Which congestion controller. [`Algorithm::Bbr`] stands for CUBIC here: it lives in a box, see [`controller`](Self::controller).
     pub algorithm: Algorithm,
+    /// Makes a congestion controller of the caller's own for each connection, instead of `algorithm`. The box is made by the caller, because
+    /// making one can end the program, which the engine never does.
+    ///
+    /// ```
+    /// use gapless_tcp::{Bbr, Config};
+    ///
+    /// let config = Config {
+    ///     controller: Some(|recovery| Box::new(Bbr::new(recovery))),
+    ///     ..Config::default()
+    /// };
+    /// # let _ = config;
+    /// ```
+    pub controller: Option<MakeController>,
     /// Spread segments over the round trip.
     pub pacing: bool,
     /// Ask whether a silent peer is still there (RFC 9293 3.8.4). Off by default, as the RFC demands.
@@ -51,6 +65,9 @@ pub struct Config {
     /// Twice the maximum segment lifetime (RFC 9293 3.4.2 says four minutes, systems use one).
     pub time_wait: Duration,
 }
+
+/// Makes the congestion controller of a new connection.
+pub type MakeController = fn(&RecoveryConfig) -> Box<dyn Controller>;
 
 /// RFC 9293 3.8.4.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +106,7 @@ impl Default for Config {
             ack_delay: Duration::from_millis(40),
             quick_acks: 16,
             algorithm: Algorithm::Cubic,
+            controller: None,
             pacing: true,
             keep_alive: None,
             // RFC 9293 3.8.3: at least 100 s; what Linux makes of it is some 15 minutes.

@@ -33,7 +33,7 @@ use timers::Timers;
 pub use blocked::{BlockedOn, ConnectionStats};
 pub use calls::{ReadError, WriteError};
 pub use close::CloseReason;
-pub use config::{Config, KeepAlive};
+pub use config::{Config, KeepAlive, MakeController};
 pub use open::{Opening, Ports};
 pub use state::State;
 pub use transmit::Addresses;

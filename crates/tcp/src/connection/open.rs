@@ -5,7 +5,7 @@ use super::habits::Habits;
 use super::plan::HEADER;
 use super::stamps::Stamps;
 use super::timers::Timers;
-use super::{Config, Connection, Receiving, Sending, State};
+use super::{Config, Connection, Receiving, Record, Sending, State};
 use crate::receive::{ReceiveBuffer, ReceiveWindow};
 use crate::send::SendBuffer;
 use crate::wire::{Header, Options};
@@ -69,7 +69,7 @@ impl Connection {
         Self {
             state,
             ports: opening.ports,
-            recovery: Recovery::new(&recovery_config(config, first, opening.path), now),
+            recovery: recovery(config, now, first, opening.path),
             out: Sending {
                 first,
                 una: first,
@@ -213,6 +213,14 @@ const FIRST_FLIGHT: u32 = 14_600;
 /// what is left when nothing larger passes.
 const LEAST_PATH: u16 = 556;
 
+fn recovery(config: &Config, now: Instant, first: u64, path: u16) -> Recovery<Record> {
+    let recovery = recovery_config(config, first, path);
+    match config.controller {
+        Some(make) => Recovery::with_controller(&recovery, now, make(&recovery)),
+        None => Recovery::new(&recovery, now),
+    }
+}
+
 fn recovery_config(config: &Config, first: u64, path: u16) -> RecoveryConfig {
     RecoveryConfig {
         numbering: Numbering::Reuse,
@@ -227,6 +235,8 @@ fn recovery_config(config: &Config, first: u64, path: u16) -> RecoveryConfig {
         // RFC 6298 2.5: at least 60 s.
         max_pto: Duration::from_secs(60),
         algorithm: config.algorithm,
+        // Nobody can guess it, and that is more than is asked for here.
+        seed: first,
         pacing: config.pacing,
         mtu: MtuConfig {
             base: path.min(LEAST_PATH),

@@ -1,7 +1,7 @@
 //! Two engines against each other: whatever the link does, every octet arrives and both ends learn of the end.
 
 use super::support::{Link, Pair, Side, pattern};
-use gapless_tcp::{CloseReason, Config, State};
+use gapless_tcp::{Bbr, CloseReason, Config, State};
 use std::time::Duration;
 
 /// Where numbers start: where something wraps, or shortly before.
@@ -65,6 +65,56 @@ fn nothing_is_sent_again_over_a_clean_link() {
             let troubles = (stats.packets_resent, stats.congestion_events, stats.ptos);
             assert_eq!(troubles, (0, 0, 0), "sack {sack}");
         }
+    }
+}
+
+fn with_bbr() -> Config {
+    Config {
+        controller: Some(|recovery| Box::new(Bbr::new(recovery))),
+        ..Config::default()
+    }
+}
+
+/// A controller of the caller's: BBR, which does not take losses by chance for congestion.
+#[test]
+fn bbr_fills_a_path_that_loses_by_chance() {
+    let link = Link {
+        delay: Duration::from_millis(25),
+        loss: 1,
+        ..Link::CLEAN
+    };
+    let [cubic, bbr] = [Config::default(), with_bbr()].map(|config| {
+        let sides = [
+            Side::new(config.clone(), 1, pattern(1, 6_000_000)),
+            Side::new(config, 2, Vec::new()),
+        ];
+        let mut pair = Pair::new(link, 1, sides);
+        let begin = pair.now;
+        pair.run_until(Duration::from_secs(200), all_read);
+        assert_whole(&pair);
+        pair.now.saturating_duration_since(begin)
+    });
+    assert!(bbr * 5 < cubic, "{bbr:?}, CUBIC {cubic:?}");
+}
+
+#[test]
+fn bbr_over_bad_links() {
+    for seed in 0..100 {
+        let mut random = super::support::Random(seed);
+        let link = Link {
+            delay: Duration::from_micros(random.below(50_000)),
+            jitter: Duration::from_micros(random.below(20_000)),
+            loss: random.below(20),
+            duplicate: random.below(20),
+            ..Link::CLEAN
+        };
+        let sides = [
+            Side::new(with_bbr(), 1, pattern(seed, 40_000)),
+            Side::new(with_bbr(), 2, pattern(seed + 1, 10_000)),
+        ];
+        let mut pair = Pair::new(link, seed, sides);
+        pair.run_until(Duration::from_secs(600), all_read);
+        assert_whole(&pair);
     }
 }
 

@@ -175,6 +175,15 @@ impl Controller for Bbr {
         self.window = self.window.max(self.least_window());
     }
 
+    fn on_initial_window(&mut self, bytes: u64) {
+        let is_untouched = self.rate_is_guess && self.window == self.initial;
+        self.initial = bytes.max(self.least_window());
+        if is_untouched {
+            self.window = self.initial;
+            self.guess_pacing_rate(None);
+        }
+    }
+
     fn on_path_change(&mut self, _now: Instant) {
         *self = Bbr::start(self.mtu, self.initial, self.max, self.random);
     }
