@@ -2,6 +2,7 @@
 
 use core::hint::black_box;
 use core::net::SocketAddr;
+use core::time::Duration;
 use gapless_tcp::wire::{Ecn, Header, Segment, Verify};
 use gapless_tcp::{Addresses, Config, Connection, Id, Instant, Opening, Stack, StackConfig, State};
 
@@ -44,6 +45,7 @@ fn tcp_calls(connection: &mut Connection, now: Instant, octets: &mut [u8], call:
         0 => connection.shutdown(now),
         1 => connection.close(now),
         2 => connection.abort(now),
+        3 => connection.set_user_timeout(now, Some(black_box(Duration::from_secs(7)))),
         _ => {}
     }
     let written = connection.write(octets).unwrap_or(0);
@@ -104,6 +106,7 @@ fn tcp_stack_calls(stack: &mut Stack, now: Instant, id: Id, octets: &mut [u8], c
         1 => stack.release(now, id),
         2 => stack.abort(now, id),
         3 => stack.answer(now, id),
+        4 => stack.set_user_timeout(now, id, Some(black_box(Duration::from_secs(7)))),
         _ => {}
     }
     black_box((stack.accept(), stack.poll_changed()));

@@ -1,6 +1,8 @@
 //! The application's calls (RFC 9293 3.10.2 to 3.10.5).
 
+use super::habits::Millis;
 use super::{CloseReason, Connection, State};
+use core::time::Duration;
 use gapless_recovery::Instant;
 use gapless_seq::mark;
 
@@ -112,6 +114,17 @@ impl Connection {
         self.shutdown(now);
         if self.state == State::FinWait2 {
             self.timers.fin_wait = Some(self.config.fin_wait_timeout.after(now));
+        }
+    }
+
+    /// How long something sent may go unacknowledged before the connection is given up, from now on (RFC 9293 3.9.1.8); `None`: for ever. What
+    /// is outstanding counts from now. The peer is not told
+    /// of it: the option of RFC 5482 is not implemented. While the
+    /// connection is being opened [`Config::connect_timeout`](crate::Config::connect_timeout) goes on to count.
+    pub fn set_user_timeout(&mut self, now: Instant, timeout: Option<Duration>) {
+        self.config.user_timeout = timeout.map_or(Millis::FOREVER, Millis::from);
+        if self.state.is_synchronized() {
+            self.rearm_user_timer(now);
         }
     }
 

@@ -5,6 +5,7 @@ use super::{Id, ListenerId, Stack, Tuple};
 use crate::connection::{CloseReason, Connection, ReadError, State, WriteError};
 use crate::wire::is_answerable;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use gapless_recovery::Instant;
 
 /// Why nobody listens.
@@ -231,6 +232,15 @@ impl Stack {
     pub fn shutdown(&mut self, now: Instant, id: Id) {
         if let Some(connection) = self.connection_mut(id) {
             connection.shutdown(now);
+            self.stir(id);
+        }
+    }
+
+    /// See [`Connection::set_user_timeout`].
+    pub fn set_user_timeout(&mut self, now: Instant, id: Id, timeout: Option<Duration>) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.set_user_timeout(now, timeout);
+            // Its deadline is asked for when it has nothing to send.
             self.stir(id);
         }
     }

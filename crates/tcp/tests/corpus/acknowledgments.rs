@@ -209,6 +209,36 @@ fn c18_user_timeout_ignores_empty_writes() {
     assert_eq!(script.engine.ended(), Some(CloseReason::TimedOut));
 }
 
+/// RFC 9293 3.9.1.8: what the application says counts for what is outstanding already, and nothing else makes the timer run.
+#[test]
+fn rfc9293_3_9_1_8_the_user_timeout_may_be_changed() {
+    for (before, after, is_over) in [
+        (None, Some(ms(3000)), true),
+        (Some(ms(3000)), None, false),
+        (Some(ms(3000)), Some(ms(50_000)), false),
+        (Some(ms(50_000)), Some(ms(3000)), true),
+    ] {
+        let config = Config {
+            user_timeout: before,
+            ..plain()
+        };
+        let mut script = Script::established(config, 10_000);
+        // Nothing is outstanding.
+        script.engine.set_user_timeout(script.now, before);
+        script.wait(ms(10_000));
+        assert_eq!(script.engine.ended(), None);
+        script.write(b"abc");
+        script.fetch_one();
+        script.wait(ms(2000));
+        script.engine.set_user_timeout(script.now, after);
+        script.wait(ms(2900));
+        assert_eq!(script.engine.ended(), None);
+        script.wait(ms(200));
+        let ended = is_over.then_some(CloseReason::TimedOut);
+        assert_eq!(script.engine.ended(), ended, "{before:?} {after:?}");
+    }
+}
+
 /// RFC 9293 3.8.6.1: a peer with a closed window is not given up as long as it answers.
 #[test]
 fn a_closed_window_is_no_reason_to_give_up() {
