@@ -179,6 +179,9 @@ const ELSEWHERE: &[(&str, MarkGroup)] = &[
     ("NumberBurnt", DART_2_0_1),
     ("NumberPerhapsBurnt", DART_2_0_1),
     ("NumberProvenBurnt", DART_2_0_1),
+    ("ListeningAnew", DART_2_0_1),
+    ("ListeningBegun", DART_2_0_1),
+    ("NumberPassedInSilence", DART_2_0_1),
     ("PeerIsDart", DART_2_0_1),
     ("NumberMissing", DART_1),
     // Lies, and limits that nobody reaches who keeps to them.

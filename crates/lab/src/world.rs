@@ -555,7 +555,7 @@ impl<'a, 'b> World<'a, 'b> {
         self.hosts[0].machine.kind().is_some() && self.watch.may_say_nothing(1)
     }
 
-    /// UDX2 H6, H17: our side gave up, because of a number that the model had burnt where nothing proved it.
+    /// UDX2 H6, H17: our side gave up, because of a number that the model had burnt where nothing told of it.
     fn is_for_burnt_numbers(&self) -> bool {
         let burns = |host: usize, kind: Kind| match kind.abilities().burns {
             Burns::None => false,

@@ -87,7 +87,8 @@ pub struct ConnectionConfig {
     pub max_in_flight: u64,
     /// Whether what travels on the streams is authenticated end to end (Noise, TLS), so that a wrong byte cannot pass unnoticed there.
     /// It matters with Dart peers of wire version 2 only, which take numbers for packets that they never send again. Such a number is passed
-    /// once something proves that no data will come under it; without a proof the connection ends with
+    /// once something proves that no data will come under it, or once the path has lost nothing for so long that data would have come again: 3 s
+    /// or some more. Else the connection ends with
     /// [`CloseReason::MissingPacket`](crate::CloseReason::MissingPacket) after 150 s. If this is set, a suspicion is enough after 3 s:
     /// nearly always right, and if it is wrong, bytes are missing in the stream until the late packet ends the connection.
     /// The default is `false`: never a wrong byte.

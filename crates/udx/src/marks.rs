@@ -281,6 +281,12 @@ gapless_seq::marks! {
     NumberBurnt,
     /// UDX2 H6: ... on suspicion, where a wrong byte would be noticed.
     NumberGuessed,
+    /// UDX2 H6: the peer is asked whether the path loses anything.
+    ListeningBegun,
+    /// UDX2 H6: ... it does.
+    ListeningAnew,
+    /// UDX2 H6: ... it does not, and a number is passed for that.
+    NumberPassedInSilence,
     /// UDX2 H6: a number that was passed comes after all.
     BurntNumberCame,
     /// UDX2 H17: a number never came.

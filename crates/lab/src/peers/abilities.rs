@@ -38,9 +38,10 @@ pub struct Abilities {
 pub enum Burns {
     /// Every number has data.
     None,
-    /// Some are taken by packets that nothing else looks like: only one that is lost is not known of.
+    /// Some are taken by packets that nothing else looks like, or that a proof or a path that loses nothing tells from those which repeat the
+    /// number of data: only one that is lost is not known of.
     Evidently,
-    /// Some are taken by packets that look like others which repeat the number of data.
+    /// Some are taken by ACKs, which most often repeat the number of data.
     Ambiguously,
 }
 
@@ -82,8 +83,8 @@ fn dart(release: Release) -> Abilities {
     let is_v2 = Kind::Dart(release).version() == 2;
     // UDX2 H6: its window updates and resets (U2), its probes for the path's size (U5), before 2.0.0 whatever it sends (U1).
     let burns = match release {
-        Release::Before200 | Release::V201 | Release::V202 => Burns::Ambiguously,
-        Release::V203Probing => Burns::Evidently,
+        Release::Before200 => Burns::Ambiguously,
+        Release::V201 | Release::V202 | Release::V203Probing => Burns::Evidently,
         _ => Burns::None,
     };
     Abilities {

@@ -213,16 +213,41 @@ fn u3_our_ping_waits_for_the_opening_packet() {
     });
 }
 
-/// U4: the peer's ping call burns a number in the middle of its data, and nothing tells that from a probe of data that were lost. Where
-/// nobody would notice a wrong byte, a number is missing; where that is authenticated, all arrives.
+/// U4: the peer's ping call burns a number in the middle of its data, and looks like a probe of data that were lost. On a path that loses nothing
+/// these would have come again: all arrives, whether a wrong byte would be noticed or not.
 #[test]
 fn u4_burnt_by_pings_amid_data() {
     let mut talks = [talk(1_000_000), talk(1_000_000)];
     talks[1].pings = [20, 60, 100].map(Duration::from_millis).to_vec();
     let peer = Kind::Dart(Release::V203Repaired);
+    for (role, noticed) in ROLES
+        .into_iter()
+        .flat_map(|role| [(role, false), (role, true)])
+    {
+        let mut table = role.at_table_with(peer, talks.clone(), noticed);
+        table.run(WITH_SKIPS);
+        assert!(table.is_delivered(), "{role:?}: {:?}", table.seen);
+    }
+}
+
+/// U4: on a path that loses every third answer nothing tells the two apart. Where nobody would notice a wrong byte, a number is missing; where
+/// that is authenticated, all arrives.
+#[test]
+fn u4_burnt_by_pings_on_a_path_that_loses() {
+    let mut talks = [talk(1_000_000), talk(1_000_000)];
+    talks[1].pings = [20, 60, 100].map(Duration::from_millis).to_vec();
+    let peer = Kind::Dart(Release::V203Repaired);
+    let loses = |peers| {
+        let mut answers = 0_u32;
+        move |_, side, datagram: &[u8]| {
+            answers += u32::from(side == peers && answers_challenge(datagram));
+            let is_lost = side == peers && answers_challenge(datagram) && answers.is_multiple_of(3);
+            (!is_lost).then_some(Duration::ZERO)
+        }
+    };
     for role in ROLES {
         let (ours, peers) = (role.side(), 1 - role.side());
-        let mut table = role.at_table(peer, talks.clone());
+        let mut table = role.at_table(peer, talks.clone()).meddle(loses(peers));
         assert!(table.run(STATED), "{role:?}: {:?}", table.seen);
         let seen = &table.seen[ours];
         let error = seen.error.as_deref().unwrap_or("none");
@@ -233,7 +258,8 @@ fn u4_burnt_by_pings_amid_data() {
         );
         let written = &table.seen[peers];
         assert_eq!((written.read, written.ended), (1_000_000, true));
-        let mut table = role.at_table_with(peer, talks.clone(), true);
+        let noticed = role.at_table_with(peer, talks.clone(), true);
+        let mut table = noticed.meddle(loses(peers));
         table.run(WITH_SKIPS);
         assert!(table.is_delivered(), "{role:?}: {:?}", table.seen);
     }
@@ -273,6 +299,11 @@ fn u14_beyond_the_last_window_update() {
 /// The packet of version 2 in a datagram, if that is what it is.
 fn read(datagram: &[u8]) -> Option<Packet> {
     decode(datagram, Numbering::Dart).filter(|packet| packet.version == VERSION_2)
+}
+
+fn answers_challenge(datagram: &[u8]) -> bool {
+    let is = |frame: &Frame| matches!(frame, Frame::PathResponse(_));
+    read(datagram).is_some_and(|packet| packet.frames.iter().any(is))
 }
 
 fn is_ack(datagram: &[u8]) -> bool {

@@ -51,6 +51,9 @@ impl Connection {
         self.path.on_datagram(now, from, bytes);
         let proven = self.path.may_obey(from);
         if proven {
+            if let Some(v2) = &mut self.v2 {
+                v2.note_heard(now, self.clock.heard);
+            }
             // UDX 7.5 says any packet. But a packet that was recorded and is sent again from elsewhere would keep a
             // connection alive whose peer is gone (V6).
             self.clock.heard = sabotage!(IdleNotRestarted, self.clock.heard, now);
@@ -103,6 +106,7 @@ impl Connection {
                 v2.note_received(number);
             }
         }
+        self.listen();
     }
 
     fn handle_frame(
@@ -458,6 +462,7 @@ impl Connection {
                 if let Some(rtt) = rtt.filter(|_| !measured) {
                     self.recovery.on_rtt_sample(self.clock.now, rtt);
                 }
+                self.on_listened(rtt.is_some());
                 if let Some(asked) = self.clock.pinged.take() {
                     let rtt = self.clock.now.saturating_duration_since(asked);
                     self.events.push_back(Event::Pong { rtt });
@@ -471,6 +476,7 @@ impl Connection {
                 // RFC 9000 9.4: what is known of a path holds for another port of the same host.
                 mark!(MovedToHost, from.ip() != to.ip());
                 mark!(MovedToPort, from.ip() == to.ip());
+                self.listen_anew();
                 if from.ip() != to.ip() {
                     self.recovery.on_path_change(self.clock.now);
                     self.drain_recovery_events();

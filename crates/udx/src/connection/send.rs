@@ -136,7 +136,8 @@ impl Connection {
         if let Some((_, nonce)) = challenge
             && encoder.frame(&Frame::PathChallenge { nonce }).is_ok()
         {
-            self.path.on_challenge_sent(now, nonce, self.recovery.pto());
+            let patience = self.question_patience();
+            self.path.on_challenge_sent(now, nonce, patience);
             written = true;
         }
         if announce && encoder.remaining() >= ANNOUNCEMENT_LEN {

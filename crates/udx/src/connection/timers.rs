@@ -42,6 +42,7 @@ impl Connection {
             self.clock.paced_until.filter(|at| *at > now),
             self.clock.opening_until.filter(|at| *at > now),
             self.v2.as_ref().and_then(|v2| v2.deadline()),
+            self.listening_deadline(),
             spoken(self.generation_deadline()),
         ];
         deadlines.into_iter().flatten().min()
@@ -72,6 +73,7 @@ impl Connection {
         self.streams.on_timeout(now);
         self.streams.blocks.expire(now);
         self.on_order_timeout();
+        self.listen();
         self.on_generation_timeout();
         if self.closed.is_some() {
             return;

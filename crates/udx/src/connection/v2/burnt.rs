@@ -4,7 +4,8 @@
 //! sends none of these again: whoever waits for such a number waits for ever. The same Dart, and its 2.0.0 with window updates, repeats on
 //! control packets the number of its last data packet, which may be the one that was lost. The two look alike, and time does not tell
 //! them apart: a packet may be lost as often as it is sent, and the tenth repetition comes two minutes after the first. Whoever takes data
-//! that are late for a number that was burnt hands out a stream with a hole. So a number is passed on proof alone:
+//! that are late for a number that was burnt hands out a stream with a hole. So a number is passed on proof, or if the path was seen to
+//! lose nothing while data would have come again (`listening`). This is a proof:
 //!
 //! - UDX2 3: an MTU_PROBE always has a fresh number, and nobody sends it again;
 //! - UDX2 3, 4.2: Dart's ACK bears the number of the last packet that it registered to be sent again, and numbers are registered in
@@ -97,6 +98,16 @@ impl Burnt {
             self.prove_all_stream_control();
         }
         proved
+    }
+
+    /// A suspicion is acted upon without a proof. UDX2 H6: if it is right, it is for all that look like it; if it is wrong, bytes are
+    /// missing already, and there is nothing left to be right about.
+    pub(crate) fn believe(&mut self, number: u64) {
+        let suspect = self.suspects.get(&number);
+        if suspect.is_some_and(|suspect| suspect.bearer == Bearer::StreamControl) {
+            self.by_stream_control = true;
+            self.prove_all_stream_control();
+        }
     }
 
     /// Data came under it.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`sequencer`] | the order in which numbered packets take effect |
 //! | [`burnt`] | numbers that no data will come under |
+//! | `listening` | which of these can be told by silence |
 //! | `receive` | what they then do to the streams |
 //! | `acks` | ACK frames as Go and Dart can read them |
 //! | `send` | what may be sent next |
@@ -20,6 +21,7 @@ mod acks;
 pub(crate) mod burnt;
 mod discovery;
 mod generation;
+mod listening;
 mod receive;
 mod send;
 pub(crate) mod sequencer;
@@ -32,6 +34,7 @@ use gapless_seq::RangeSet;
 
 use crate::config::ConnectionConfig;
 use generation::Generation;
+use listening::Listening;
 use sequencer::Sequencer;
 
 /// A connection of version 2, or of a dialer that may become one.
@@ -43,6 +46,7 @@ pub(crate) struct V2 {
     /// The SYN is to be sent again at once, in another version's form.
     repeat_opening: bool,
     order: Sequencer,
+    listening: Listening,
     /// Numbers that arrived since the last ACK was sent, known ones again among them: the next one has to name them, or their
     /// sender sends them for ever.
     recent: RangeSet<8>,
@@ -57,6 +61,7 @@ impl V2 {
             undecided,
             repeat_opening: false,
             order: Sequencer::new(config.first_number, config.streams_are_authenticated),
+            listening: Listening::default(),
             recent: RangeSet::new(),
             sender: None,
             go: Generation::default(),
@@ -71,6 +76,20 @@ impl V2 {
     /// When the order of the numbers has waited long enough.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.order.deadline()
+    }
+
+    /// A datagram came from the peer; the last one came then.
+    pub(super) fn note_heard(&mut self, now: Instant, last: Instant) {
+        let silence = now.saturating_duration_since(last);
+        self.listening.note_heard(silence, self.order.expected());
+    }
+
+    /// Data came under this number; perhaps others have waited for them.
+    fn note_place(&mut self, now: Instant, number: u64) {
+        if let Some(since) = self.order.overtaken_since(number) {
+            let late = now.saturating_duration_since(since);
+            self.listening.note_late(late, number);
+        }
     }
 
     /// A numbered packet is to be acknowledged.

@@ -54,6 +54,7 @@ impl Connection {
             Place::Ahead => {
                 let (now, room) = (self.clock.now, self.room_for_waiting());
                 let Some(v2) = &mut self.v2 else { return };
+                v2.note_place(now, number);
                 // UDX2 H21
                 let kept = v2.order.keep(now, number, packet.header(), frames, room);
                 mark!(OrderKept, kept);
@@ -69,7 +70,10 @@ impl Connection {
                     b"a number for each stream",
                 );
             }
-            Place::Old if !first.data.is_empty() => self.repeat_window(packet.header()),
+            Place::Old if !first.data.is_empty() => {
+                v2.listening.note_rough(v2.order.expected());
+                self.repeat_window(packet.header());
+            }
             Place::Old => {}
             Place::Beyond => {
                 mark!(OrderBeyond);
@@ -119,6 +123,7 @@ impl Connection {
     ) -> bool {
         if let Some(v2) = &mut self.v2 {
             v2.order.note_source(header.source_stream);
+            v2.note_place(self.clock.now, number);
             v2.order.note_filled(self.clock.now);
         }
         let mut left = frames;
@@ -175,6 +180,7 @@ impl Connection {
         if self.v2.as_ref().is_some_and(|v2| v2.order.has_next()) {
             mark!(OrderUnblocked);
             self.have_waiting_effect();
+            self.listen();
         }
     }
 

@@ -294,17 +294,36 @@ impl Sequencer {
         if !self.may_guess() {
             return Waited::InVain;
         }
+        // All of the hole is as old as its first number.
+        mark!(NumberGuessed);
+        self.pass_suspected();
+        Waited::Skipped
+    }
+
+    /// Since when others have waited for a number that a control packet carried, and perhaps no data.
+    pub(crate) fn suspected_since(&self) -> Option<Instant> {
+        self.overtaken_since(self.expected)
+            .filter(|_| self.burnt.is_suspected(self.expected))
+    }
+
+    /// When the next number that is here came, where it was not this one. This one was sent first before then.
+    pub(crate) fn overtaken_since(&self, number: u64) -> Option<Instant> {
+        let (next, waiting) = self.waiting.range(number..).next()?;
+        (*next > number).then_some(waiting.arrived)
+    }
+
+    /// UDX2 H6: what is suspected and next is passed, as far as the first number that arrived or may be data.
+    pub(crate) fn pass_suspected(&mut self) {
         let behind = self
             .waiting
             .first_key_value()
             .map_or(0, |(number, _)| *number);
-        // All of the hole is as old as its first number.
         while self.expected < behind && self.burnt.is_suspected(self.expected) {
-            mark!(NumberGuessed);
+            self.burnt.believe(self.expected);
             self.pass();
+            self.pass_burnt();
         }
-        self.pass_proven();
-        Waited::Skipped
+        self.burnt.forget_below(self.expected);
     }
 
     fn may_guess(&self) -> bool {

@@ -5,6 +5,7 @@ mod acks;
 mod burnt;
 mod frames;
 mod generation;
+mod listening;
 mod liveness;
 mod numbers;
 mod opening;
