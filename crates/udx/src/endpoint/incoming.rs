@@ -21,10 +21,11 @@ use gapless_seq::{mark, sabotage};
 /// that merely overtook their SYN must not end their connection (UDX 14: 3 s).
 const RESET_AFTER: core::time::Duration = core::time::Duration::from_secs(3);
 
-/// A SYN opens a connection under one of the first so many numbers (UDX 7.1). Before the first answer a dialer of ours has ten packets
-/// outstanding (D23) and repeats them for 30 s; others send no more either. A SYN under a later number opens another stream of a connection
+/// A SYN of a stream opens a connection under one of the first so many numbers (UDX 7.1). Before the first answer a dialer of ours has ten
+/// packets outstanding (D23) and repeats them for 30 s. Under a later number it opens another stream of a connection
 /// that is already there: if nobody here knows it, it was lost by a restart, and to open it anew would take the old streams' data for
-/// new ones', and acknowledge them.
+/// new ones', and acknowledge them. Go fills its window with small packets before any answer, and repeats each under a fresh number: but its
+/// connections are opened by a SYN for no stream (UDX 7.2), which comes late only if it was lost.
 const OPENING_NUMBERS: u64 = 256;
 
 impl Endpoint {
@@ -138,9 +139,12 @@ impl Endpoint {
     fn may_open(&self, packet: &Packet<'_>) -> bool {
         let first = self.config.connection.first_number;
         let number = packet.header().number.expand(first);
-        let may = number
+        let is_early = number
             .checked_sub(first)
             .is_some_and(|before| before < OPENING_NUMBERS);
+        let header = packet.header();
+        let is_bare = (header.destination_stream, header.source_stream) == (0, 0);
+        let may = is_early || is_bare;
         mark!(LateSynRefused, !may);
         may
     }

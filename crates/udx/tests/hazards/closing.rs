@@ -215,6 +215,10 @@ fn a_syn_under_a_late_number_opens_no_connection() {
     let other = Hand::new(2).packet(255, (0, 1), &[syn(b"x")]);
     rig.give(elsewhere(), &other);
     assert_eq!(rig.endpoint.stats().connections, 1);
+    // UDX 7.2: Go's opens nothing but the connection, and its numbers go on with all that it sent before.
+    let bare = Hand::new(3).packet(6_000, (0, 0), &[syn(b"")]);
+    rig.give(elsewhere(), &bare);
+    assert_eq!(rig.endpoint.stats().connections, 2);
 }
 
 #[test]
