@@ -2,7 +2,7 @@
 
 use crate::bounds;
 use crate::choices::Draw;
-use crate::peers::{Abilities, Kind};
+use crate::peers::{Abilities, Burns, Kind};
 use crate::plan::{Ending, Manners, SECOND, Scenario, Start, StreamPlan, Time, WriteEnd};
 use crate::scenario::CANDIDATE_LIFETIME;
 use gapless_link::{Aqm, Profile, Queue, Share};
@@ -75,13 +75,15 @@ impl Scenario {
 
     /// How long defects of the model at `model` may keep all of its streams waiting.
     fn waits(&self, can: Abilities, model: usize) -> Time {
+        let listened = can.burns == Burns::Ambiguously;
+        let each = u64::from(can.declines) * DECLINED + u64::from(listened) * LISTENED;
         let streams = self.streams.iter();
         let directions = streams.map(|plan| plan.of(plan.opener == model));
         directions
             .map(|(write, _)| {
                 // UDX 5.3: as many fragments as the application makes at the worst.
                 let fragment = (write.piece.0 as u64).clamp(1, FRAGMENT);
-                u64::from(can.declines) * (write.bytes / fragment + 2) * DECLINED
+                (write.bytes / fragment + 2) * each
             })
             .sum()
     }
@@ -157,6 +159,8 @@ const HEADERS: u16 = 28;
 const FRAGMENT: u64 = 1384;
 /// UDX 5.3: between two fragments of a Dart that has declined.
 const DECLINED: Time = 31 * SECOND;
+/// UDX2 H6: as long as our side listens to the path for each number that may be burnt, where no other one says anything of it.
+const LISTENED: Time = 66 * SECOND;
 /// More of a stream that may come so slowly takes only time.
 const MOST_DECLINED: u64 = 30_000;
 /// More than a peer lets wait takes only time.
