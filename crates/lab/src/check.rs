@@ -2,7 +2,7 @@
 
 use crate::host::{Departing, Host};
 use crate::judge::Judge;
-use crate::plan::{HostPlan, Scenario};
+use crate::plan::{HostPlan, Scenario, Time};
 use crate::report::Rule;
 use crate::watch::Fault;
 use gapless_udx::Stats;
@@ -41,8 +41,13 @@ impl Check {
     }
 
     /// After a wake in which the host sent this.
-    pub(crate) fn after_wake(&mut self, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
-        self.check_in_flight(host, sent)?;
+    pub(crate) fn after_wake(
+        &mut self,
+        now: Time,
+        host: &Host,
+        sent: &[Departing],
+    ) -> Result<(), Fault> {
+        self.check_in_flight(now, host, sent)?;
         self.wakes = self.wakes.wrapping_add(1);
         if self.wakes.is_multiple_of(self.check_every) {
             self.check_books(host)?;
@@ -69,7 +74,7 @@ impl Check {
         Ok(())
     }
 
-    fn check_in_flight(&mut self, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
+    fn check_in_flight(&mut self, now: Time, host: &Host, sent: &[Departing]) -> Result<(), Fault> {
         let Some(connection) = host.machine.connection() else {
             return Ok(());
         };
@@ -81,7 +86,7 @@ impl Check {
             timeouts: stats.recovery.ptos,
         };
         self.flight.judge(told, control_bytes(sent) + RIDERS)?;
-        self.judge.look(connection, stats)
+        self.judge.look(now, connection, stats)
     }
 }
 

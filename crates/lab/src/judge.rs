@@ -1,10 +1,11 @@
 //! What an engine says of itself, held against what it said before and against the path: nothing here knows how it comes to its
 //! numbers.
 
-use crate::plan::{Scenario, Time};
+use crate::plan::{SECOND, Scenario, Time};
 use crate::report::Rule;
 use crate::watch::Fault;
-use gapless_udx::{Connection, Stats, Version};
+use gapless_udx::{Algorithm, Connection, Stats, Version};
+use std::net::IpAddr;
 
 /// One side's numbers so far.
 pub(crate) struct Judge {
@@ -12,6 +13,21 @@ pub(crate) struct Judge {
     least_rtt: Time,
     last: Stats,
     most_window: u64,
+    /// The peer's address, and the largest datagram before anything is known of a path.
+    remote: Option<IpAddr>,
+    base_datagram: u16,
+    algorithm: Algorithm,
+    reduced: Option<Reduction>,
+}
+
+/// The latest reduction of the window.
+#[derive(Clone, Copy)]
+struct Reduction {
+    at: Time,
+    /// The window before it.
+    from: u64,
+    /// Reductions that were taken back by then.
+    undone: u64,
 }
 
 impl Judge {
@@ -28,6 +44,10 @@ impl Judge {
             least_rtt: if is_blind { 0 } else { least },
             last: Stats::default(),
             most_window: 0,
+            remote: None,
+            base_datagram: scenario.hosts[host].config.connection.base_datagram,
+            algorithm: scenario.hosts[host].config.connection.algorithm,
+            reduced: None,
         }
     }
 
@@ -36,9 +56,20 @@ impl Judge {
         &self.last
     }
 
-    pub(crate) fn look(&mut self, connection: &Connection, now: Stats) -> Result<(), Fault> {
+    pub(crate) fn look(
+        &mut self,
+        at: Time,
+        connection: &Connection,
+        now: Stats,
+    ) -> Result<(), Fault> {
         self.check_rtt(&now)?;
         self.check_window(&now)?;
+        let remote = connection.remote_address().ip();
+        if self.remote.replace(remote).is_some_and(|it| it != remote) {
+            self.check_fresh_path(&now)?;
+        } else if self.least_rtt > 0 && self.algorithm != Algorithm::Bbr {
+            self.check_reductions(at, &now)?;
+        }
         self.check_max_data(&now)?;
         if connection.version() == Some(Version::V3) {
             self.check_backoff(&now)?;
@@ -82,6 +113,87 @@ impl Judge {
         Ok(())
     }
 
+    /// RFC 9000 9.4: of the path of before nothing counts on another one.
+    fn check_fresh_path(&mut self, now: &Stats) -> Result<(), Fault> {
+        self.reduced = None;
+        let timed_out = now.recovery.ptos > self.last.recovery.ptos;
+        let fault = if now.mtu > self.base_datagram {
+            format!(
+                "datagrams of {} bytes on a path that nothing is known of",
+                now.mtu
+            )
+        } else if now.pto_count > 0 && !timed_out {
+            format!("{} timeouts of the path of before", now.pto_count)
+        } else {
+            return Ok(());
+        };
+        Err((Rule::Speed, fault))
+    }
+
+    /// RFC 9002 7.3.2: a loss reduces the window, and those of one flight reduce it once. RFC 9438 4.2, 4.3: it is back where it was only after
+    /// some round trips. Not for BBR, whose window is another thing.
+    fn check_reductions(&mut self, at: Time, now: &Stats) -> Result<(), Fault> {
+        let (events, undone) = (
+            now.recovery.congestion_events,
+            now.recovery.congestion_undone,
+        );
+        let new = events - self.last.recovery.congestion_events;
+        let taken_back = undone > self.last.recovery.congestion_undone;
+        let persistent =
+            now.recovery.persistent_congestion > self.last.recovery.persistent_congestion;
+        if taken_back || persistent {
+            self.reduced = None;
+            return Ok(());
+        }
+        let mtu = u64::from(now.mtu);
+        if new == 0 {
+            let Some(reduction) = self.reduced else {
+                return Ok(());
+            };
+            let packets = reduction.from / mtu;
+            let rounds = packets / LEAST_ROUNDS_SHARE;
+            let is_early = at - reduction.at < (rounds * self.least_rtt).min(CUBIC_PLATEAU);
+            if is_early && packets >= WIDE && now.congestion_window > reduction.from {
+                return Err((
+                    Rule::InFlight,
+                    format!(
+                        "the window was {} before a loss, and is {} only {} ns later",
+                        reduction.from,
+                        now.congestion_window,
+                        at - reduction.at
+                    ),
+                ));
+            }
+            return Ok(());
+        }
+        // In recovery the window is what may be sent just now, and ssthresh is what it comes to.
+        let ssthresh = self.last.ssthresh.filter(|_| self.last.in_recovery);
+        let from = self.last.congestion_window.max(ssthresh.unwrap_or(0));
+        let before = self.reduced.replace(Reduction { at, from, undone });
+        // What is sent after a reduction is answered after a round trip at the earliest.
+        let again = before.filter(|it| it.undone == undone && at - it.at < self.least_rtt);
+        if again.is_some() || new > 1 {
+            return Err((
+                Rule::InFlight,
+                format!("{new} reductions within a round trip of another one"),
+            ));
+        }
+        let acknowledged = now.recovery.bytes_acked - self.last.recovery.bytes_acked;
+        let grown = from + acknowledged;
+        let allowed = grown * 3 / 4 + acknowledged + FRESH_WINDOW * mtu;
+        // RFC 9937: in recovery the window comes down to ssthresh step by step.
+        let window = now
+            .ssthresh
+            .map_or(now.congestion_window, |to| to.min(now.congestion_window));
+        if window > allowed {
+            return Err((
+                Rule::InFlight,
+                format!("after a loss the window went from {from} to {window}"),
+            ));
+        }
+        Ok(())
+    }
+
     /// UDX 10.2: more than MAX_DATA may be in flight only if it was before; probes excepted.
     fn check_max_data(&self, now: &Stats) -> Result<(), Fault> {
         let allowed = now.peer_max_data.max(self.last.in_flight) + CONTROL_ROOM;
@@ -113,5 +225,14 @@ impl Judge {
 
 /// Packets that a window may exceed its bound by: proportional rate reduction lets one go at once, and its minimum is in packets.
 const GROWTH_SLACK: u64 = 3;
+/// Packets in the least window that a controller keeps, and some that the looks at it lie apart.
+const FRESH_WINDOW: u64 = 4;
+/// RFC 9438 4.3, 4.6: an increase of 0.53 packets a round trip makes good 0.3 windows after 0.57 of them in round trips, and NewReno's takes 0.5. A quarter,
+/// since a look may come late.
+const LEAST_ROUNDS_SHARE: u64 = 4;
+/// RFC 9438 4.2: of 25 packets the plateau is 2.6 s away; the share of it that an estimate of the round trip may be ahead is small.
+const CUBIC_PLATEAU: Time = SECOND;
+/// Packets of a window of which rounding is no matter.
+const WIDE: u64 = 25;
 /// Probes, answers and what rides along, in bytes.
 const CONTROL_ROOM: u64 = 8 * 1500;

@@ -54,6 +54,8 @@ pub struct Scenario {
     /// Somebody beside the path sends copies of all packets from an address of his own: to whom they were for, and back to whom they came
     /// from. What he is told that is no packet he passes on to both sides.
     pub copyist: bool,
+    /// At the end, both sides close the connection at once.
+    pub closes_both: bool,
     /// One side loses its state before the end.
     pub restart: Option<Restart>,
     /// The engines check themselves after every so many steps (1: after each), because that takes time.

@@ -66,7 +66,8 @@ impl Pieces {
         self.end
     }
 
-    /// Takes a piece that is new, known, or a part of a known one. Otherwise false.
+    /// Takes a piece that is new, known, or the head of a known one, whose rest is a piece from then on. Otherwise false: what is cut in two is
+    /// sent from its beginning.
     pub(crate) fn take(&mut self, range: Range<u64>) -> bool {
         if range.is_empty() {
             return range.start <= self.end;
@@ -87,10 +88,10 @@ impl Pieces {
         let Some((&start, &end)) = self.pieces.range(..=range.start).next_back() else {
             return false;
         };
-        if range.end > end {
+        if range.start > start || range.end > end {
             return false;
         }
-        for part in [start..range.start, range.clone(), range.end..end] {
+        for part in [range.clone(), range.end..end] {
             if !part.is_empty() {
                 self.pieces.insert(part.start, part.end);
             }
@@ -150,9 +151,10 @@ mod tests {
         assert!(!pieces.take(5..15), "joined");
         assert!(!pieces.take(10..21), "longer");
         assert!(pieces.take(0..10), "again");
-        assert!(pieces.take(4..7), "a part");
+        assert!(!pieces.take(4..10), "the tail before its head");
+        assert!(pieces.take(0..4), "the head");
         assert!(!pieces.take(0..10), "whole again after its parts");
-        assert!(pieces.take(0..4) && pieces.take(7..10));
+        assert!(pieces.take(4..7) && pieces.take(7..10));
         assert_eq!(pieces.end(), 20);
     }
 }

@@ -4,6 +4,8 @@
 mod acks;
 mod ends;
 mod foreign;
+mod loss;
+mod shares;
 
 use crate::plan::{
     DirectionPlan, HostPlan, MS, Pause, ReadPlan, SECOND, Scenario, Start, StreamPlan, Time,
@@ -44,6 +46,10 @@ struct Expected {
     reductions: Option<u64>,
     /// The dialer has found out that datagrams of this size pass.
     mtu: Option<u16>,
+    /// The acceptor sends so many datagrams for each hundred of the dialer's at most.
+    answers: Option<u64>,
+    /// The dialer waits for so many timeouts at most.
+    timeouts: Option<u64>,
     /// The end comes by a restart, and the other side learns of it in this time.
     learned_within: Option<Time>,
 }
@@ -99,6 +105,8 @@ impl Trial {
             persistent,
             reductions,
             mtu,
+            answers,
+            timeouts,
             learned_within,
         } = self.expected;
         if let Some(within) = learned_within
@@ -135,6 +143,15 @@ impl Trial {
         }
         let [dialer, _] = &report.engines;
         let stats = &dialer.recovery;
+        if let Some(most) = timeouts.filter(|&most| stats.ptos > most) {
+            return Err(format!("{} timeouts, for {most} at most", stats.ptos));
+        }
+        let [asked, answered] = report.links.each_ref().map(|link| link.offered);
+        if let Some(most) = answers.filter(|&most| answered > asked * most / 100 + FEW) {
+            return Err(format!(
+                "{answered} datagrams answered {asked}, for {most} of a hundred at most"
+            ));
+        }
         match persistent {
             Some(true) if stats.persistent_congestion == 0 => {
                 return Err("an outage of many timeouts was no persistent congestion".into());
@@ -202,7 +219,7 @@ impl Display for TrialFailure {
 
 impl std::error::Error for TrialFailure {}
 
-const QUESTIONS: [fn(u64, &mut Draw) -> Trial; 16] = [
+const QUESTIONS: [fn(u64, &mut Draw) -> Trial; 20] = [
     clean,
     gap,
     outage,
@@ -219,6 +236,10 @@ const QUESTIONS: [fn(u64, &mut Draw) -> Trial; 16] = [
     foreign::lost_update,
     ends::restart,
     acks::crossing,
+    acks::few,
+    ends::both,
+    loss::bursts,
+    shares::given_back,
 ];
 
 /// A path on which nothing is lost: no timeout, nothing sent twice, and most of the rate is used.
@@ -545,6 +566,8 @@ fn round_trip(path: &Profile) -> Time {
     2 * path.delay.as_nanos() as u64
 }
 
+/// Datagrams that open and end a connection, and search for its path's size.
+const FEW: u64 = 40;
 const MEGABIT: u64 = 1_000_000;
 /// Bytes of a message.
 const MESSAGE: u64 = 1000;

@@ -311,9 +311,12 @@ impl<'a, 'b> World<'a, 'b> {
         self.note(Some(host), What::Closes, || {
             format!("{} closes the connection", NAMES[host])
         });
-        let host = &mut self.hosts[host];
-        host.machine.close(self.now, code);
-        host.wake_by(self.now);
+        for (index, side) in self.hosts.iter_mut().enumerate() {
+            if index == host || self.scenario.closes_both {
+                side.machine.close(self.now, code);
+                side.wake_by(self.now);
+            }
+        }
     }
 
     fn deliver(&mut self) {
@@ -394,7 +397,7 @@ impl<'a, 'b> World<'a, 'b> {
             Err(fault) => return Err(self.violation(Some(index), fault)),
             Ok(()) => {}
         }
-        let checked = self.checks[index].after_wake(&self.hosts[index], &departing);
+        let checked = self.checks[index].after_wake(self.now, &self.hosts[index], &departing);
         checked.map_err(|fault| self.violation(Some(index), fault))?;
         self.check_answers(index)
     }

@@ -1,7 +1,9 @@
 //! Trials of acknowledgements that wait for a timer.
 
-use super::{Draw, Expected, MEGABIT, Trial, round_trip, turns};
-use crate::plan::{MS, Pause, SECOND, Scenario, WritePlan};
+use super::{Draw, Expected, MEGABIT, Trial, round_trip, time_for, turns};
+use crate::plan::{MS, Pause, SECOND, Scenario, StreamPlan, WritePlan};
+use gapless_link::Share;
+use gapless_udx::{Version, VersionChoice};
 
 /// Small messages in one direction, or in both, each long after the one before: nothing but the timer of delayed ACKs answers them.
 pub(super) fn drip(number: u64, draw: &mut Draw) -> Trial {
@@ -68,6 +70,35 @@ pub(super) fn crossing(number: u64, draw: &mut Draw) -> Trial {
     };
     Trial {
         name: "the timer of acknowledgements is their own",
+        scenario,
+        expected,
+    }
+}
+
+/// A transfer whose packets come quickly, and perhaps some of them late: what answers them is counted.
+pub(super) fn few(number: u64, draw: &mut Draw) -> Trial {
+    let rate = 50 * MEGABIT;
+    let path = draw.path(number, rate, &[20, 40]);
+    let bytes = 3 << 20;
+    let mut scenario = Scenario::plain(number, &path, vec![StreamPlan::bulk(bytes, 1)]);
+    draw.settings(&mut scenario);
+    let is_v3 = scenario.hosts[0].config.connection.version == VersionChoice::Only(Version::V3);
+    // In version 2 each that comes behind a missing one is answered.
+    let shuffled = is_v3 && draw.one_in(2);
+    if shuffled {
+        for profile in scenario.faults.iter_mut().chain(&mut scenario.calm) {
+            profile.reorder = Share::from_percent(4);
+        }
+    }
+    // UDX 4.2: every ten packets between our own, every second one otherwise; and one for each gap, and for each that fills it.
+    let usual = if is_v3 { 12 } else { 54 };
+    let expected = Expected {
+        within: Some(2 * time_for(bytes, rate) + 60 * round_trip(&path) + SECOND),
+        answers: Some(if shuffled { usual + 3 } else { usual }),
+        ..Expected::default()
+    };
+    Trial {
+        name: "answers are as few as may be",
         scenario,
         expected,
     }

@@ -2,6 +2,7 @@
 
 use super::{Draw, Expected, MEGABIT, Trial, round_trip, turns};
 use crate::plan::{MS, Pause, Restart, SECOND, Scenario, Start, StreamPlan, WritePlan};
+use gapless_link::Share;
 use gapless_udx::{Version, VersionChoice};
 
 /// A side is started anew amid a conversation, or amid a transfer, and knows nothing of the connection.
@@ -58,5 +59,20 @@ pub(super) fn restart(number: u64, draw: &mut Draw) -> Trial {
         name: "who lost its state says so",
         scenario,
         expected,
+    }
+}
+
+/// Both sides close at once, and hear of each other's end when they are at theirs: nobody answers that (R12).
+pub(super) fn both(number: u64, draw: &mut Draw) -> Trial {
+    let mut path = draw.path(number, 10 * MEGABIT, &[5, 20, 80]);
+    path.loss = Share::from_percent(draw.pick(&[0, 0, 20]));
+    let bytes = draw.between(1, 100_000);
+    let mut scenario = Scenario::plain(number, &path, vec![StreamPlan::bulk(bytes, bytes)]);
+    draw.settings(&mut scenario);
+    scenario.closes_both = true;
+    Trial {
+        name: "two ends answer each other no more",
+        scenario,
+        expected: Expected::default(),
     }
 }
