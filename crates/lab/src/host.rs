@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::machine::Machine;
 use crate::plan::{Manners, Scenario, Time};
 use crate::report::Rule;
+use crate::rounds::Rounds;
 use crate::watch::Fault;
 use gapless_link::Random;
 use gapless_udx::{BlockedOn, Ecn, Instant, Received};
@@ -19,9 +20,7 @@ pub(crate) struct Host {
     wake_at: Option<Time>,
     /// A host that vanished hears nothing and says nothing.
     pub(crate) vanished: bool,
-    /// Rounds of work at the latest instant, and the bytes that both applications had moved before the first of them.
-    rounds_at: (Time, u32),
-    moved_before: u64,
+    rounds: Rounds,
     /// The largest congestion window in the latest wake, where it sends between the datagrams that it receives: each of them may make it
     /// smaller than what is in flight by then.
     pub(crate) widest: u64,
@@ -65,8 +64,7 @@ impl Host {
             inbox: Vec::new(),
             wake_at: Some(0),
             vanished: false,
-            rounds_at: (0, 0),
-            moved_before: 0,
+            rounds: Rounds::default(),
             widest: 0,
         }
     }
@@ -134,27 +132,13 @@ impl Host {
     }
 
     /// R8: what an engine does at one instant comes to an end.
-    ///
-    /// On a path without any delay a whole conversation is one instant, and each message of it a round. It ends, because its bytes do;
-    /// so what may not go on is work that moves none of them, which nothing else would end.
     fn count_round(&mut self, now: Time, elsewhere: u64) -> Result<(), Fault> {
-        let is_new = self.rounds_at.0 != now;
-        if is_new || self.rounds_at.1 >= MAX_ROUNDS_AT_ONCE {
-            let moved = self.app.moved() + elsewhere;
-            if is_new || moved > self.moved_before {
-                self.rounds_at = (now, 0);
-                self.moved_before = moved;
-            }
+        if self.rounds.may_go_on(now, || self.app.moved() + elsewhere) {
+            return Ok(());
         }
-        self.rounds_at.1 += 1;
-        if self.rounds_at.1 > MAX_ROUNDS_AT_ONCE {
-            let deadline = self.machine.next_deadline();
-            return Err((
-                Rule::Timers,
-                format!("no end of work at one instant; its deadline is {deadline:?}"),
-            ));
-        }
-        Ok(())
+        let deadline = self.machine.next_deadline();
+        let detail = format!("no end of work at one instant; its deadline is {deadline:?}");
+        Err((Rule::Timers, detail))
     }
 
     fn receive(
@@ -316,14 +300,12 @@ fn coalescible(datagrams: &[Arrived]) -> usize {
 
 /// What Linux joins at most in one receive.
 const MAX_COALESCED: usize = 64;
-/// Rounds of receiving, acting and sending at one instant in which no application moves a byte. Each round moves something, at least one
-/// batch of datagrams or one event; nothing that an application of the lab does makes so many of them without its bytes.
-const MAX_ROUNDS_AT_ONCE: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::{Freeze, MS, StreamPlan};
+    use crate::rounds::MAX_ROUNDS_AT_ONCE;
     use gapless_link::Profile;
 
     fn host(manners: Manners) -> Host {

@@ -40,6 +40,7 @@ pub mod peers;
 pub mod picture;
 mod plan;
 mod report;
+mod rounds;
 mod scenario;
 mod seeds;
 mod shrink;

@@ -65,6 +65,7 @@ fn tcp_questions(connection: &Connection, state: State, now: Instant) -> u64 {
     let _ = black_box(connection.check(now));
     black_box((
         connection.numbers_for_tests(),
+        connection.delivered_for_tests(),
         connection.stamps_for_tests(),
     ));
     black_box(connection.unacknowledged());

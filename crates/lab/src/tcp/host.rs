@@ -7,6 +7,7 @@ use crate::check::{Flight, Told};
 use crate::machine::Clock;
 use crate::plan::{Manners, Time};
 use crate::report::Rule;
+use crate::rounds::Rounds;
 use crate::watch::Fault;
 use gapless_link::Random;
 use gapless_tcp::{BlockedOn, ConnectionStats, State};
@@ -25,8 +26,7 @@ pub(crate) struct Host {
     pub(crate) vanished: bool,
     /// Its application does nothing any more.
     pub(crate) hangs: bool,
-    /// Rounds of work at the latest instant.
-    rounds_at: (Time, u32),
+    rounds: Rounds,
     flights: HashMap<Handle, Flight>,
     paces: bool,
     /// Without SACK, what is in flight is a guess that duplicates correct (RFC 5681 3.2, the inflated window).
@@ -55,7 +55,7 @@ impl Host {
             wake_at: Some(0),
             vanished: false,
             hangs: false,
-            rounds_at: (0, 0),
+            rounds: Rounds::default(),
             flights: HashMap::new(),
             paces: plan.config.connection.pacing,
             knows_flight: scenario.hosts.iter().all(|host| {
@@ -89,17 +89,19 @@ impl Host {
         self.wake_by(now.saturating_add(wait));
     }
 
-    /// Lets the engine and the application do all they can at `now`. Packets to send are appended to `out`.
+    /// Lets the engine and the application do all they can at `now`. Packets to send are appended to `out`. `elsewhere` are the octets that
+    /// the other application has moved.
     pub(crate) fn wake(
         &mut self,
         now: Time,
         over: &[bool],
+        elsewhere: u64,
         out: &mut Vec<Vec<u8>>,
     ) -> Result<(), Fault> {
         let mut packets = self.manners.batches;
         let mut drained = true;
         loop {
-            self.count_round(now)?;
+            self.count_round(now, elsewhere)?;
             let mut active = false;
             if self.manners.application_first {
                 active |= self.act(now, over)?;
@@ -133,19 +135,13 @@ impl Host {
     }
 
     /// R8: what an engine does at one instant comes to an end.
-    fn count_round(&mut self, now: Time) -> Result<(), Fault> {
-        if self.rounds_at.0 != now {
-            self.rounds_at = (now, 0);
+    fn count_round(&mut self, now: Time, elsewhere: u64) -> Result<(), Fault> {
+        if self.rounds.may_go_on(now, || self.app.moved() + elsewhere) {
+            return Ok(());
         }
-        self.rounds_at.1 += 1;
-        if self.rounds_at.1 > MAX_ROUNDS_AT_ONCE {
-            let deadline = self.engine.next_deadline(now);
-            return Err((
-                Rule::Timers,
-                format!("no end of work at one instant; its deadline is {deadline:?}"),
-            ));
-        }
-        Ok(())
+        let deadline = self.engine.next_deadline(now);
+        let detail = format!("no end of work at one instant; its deadline is {deadline:?}");
+        Err((Rule::Timers, detail))
     }
 
     fn receive(&mut self, now: Time, packets: &mut usize, out: &mut Vec<Vec<u8>>) {
@@ -276,8 +272,6 @@ impl Host {
     }
 }
 
-/// Rounds of receiving, acting and sending at one instant. Each round moves something.
-const MAX_ROUNDS_AT_ONCE: u32 = 1_000;
 /// Far more than all windows of the lab hold.
 const MAX_PACKETS_AT_ONCE: usize = 100_000;
 /// What a segment costs besides.

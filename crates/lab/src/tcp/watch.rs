@@ -5,6 +5,7 @@ use super::plan::TcpScenario;
 use crate::report::Rule;
 use crate::spans::Spans;
 use crate::watch::Fault;
+use gapless_tcp::Ports;
 use std::collections::{HashMap, HashSet};
 
 pub(crate) struct Watch {
@@ -131,6 +132,22 @@ impl Watch {
             before: before.unwrap_or_default().to_vec(),
             fills: start + seen.payload.len() as u64 == ours.edge,
         }
+    }
+
+    /// Rule 2: a host takes nothing for delivered that did not arrive, or nobody would send it again. `delivered`: all before this number it does.
+    pub(crate) fn believes(&self, host: usize, ports: Ports, delivered: u32) -> Result<(), Fault> {
+        let ports = [ports.local, ports.remote];
+        let Some(sides) = self.flows.get(&(ports[host], ports[1 - host])) else {
+            return Ok(());
+        };
+        let (ours, theirs) = (&sides[host], &sides[1 - host]);
+        let believed = position(ours.first(), delivered);
+        let arrived = theirs.got.end_of(0);
+        if ours.is_settled && believed > arrived {
+            let detail = format!("{believed} counts as delivered, and {arrived} arrived");
+            return Err((Rule::Books, detail));
+        }
+        Ok(())
     }
 
     /// Whether a host has more of this connection than a listener: what a stranger sends then means something else.

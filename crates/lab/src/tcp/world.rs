@@ -323,14 +323,26 @@ impl<'a, 'b> World<'a, 'b> {
     fn wake(&mut self, index: usize) -> Result<(), Violation> {
         self.steps += 1;
         let mut departing = Vec::new();
-        let woken = self.hosts[index].wake(self.now, &self.over, &mut departing);
+        let elsewhere = self.hosts[1 - index].app.moved();
+        let woken = self.hosts[index].wake(self.now, &self.over, elsewhere, &mut departing);
         for packet in &departing {
             self.send(index, packet)?;
         }
+        let woken = woken.and_then(|()| self.check_beliefs(index));
         woken.map_err(|(rule, detail)| {
             let detail = format!("{detail}{}", self.describe());
             self.violation(Some(index), (rule, detail))
         })
+    }
+
+    fn check_beliefs(&self, index: usize) -> Result<(), Fault> {
+        let held = self.hosts[index].engine.held();
+        let held = held.into_iter().map(|(_, connection)| connection);
+        held.filter(|connection| connection.state().is_synchronized())
+            .try_for_each(|connection| {
+                let (ports, delivered) = connection.delivered_for_tests();
+                self.watch.believes(index, ports, delivered)
+            })
     }
 
     fn send(&mut self, index: usize, packet: &[u8]) -> Result<(), Violation> {

@@ -1,7 +1,7 @@
 //! What must hold whenever anybody can look (R2, R5, R10), for tests and the simulator.
 
 use super::plan::Idle;
-use super::{Connection, State};
+use super::{Connection, Ports, State};
 use crate::wire::Timestamps;
 use gapless_recovery::Instant;
 use gapless_seq::Wire32;
@@ -12,6 +12,14 @@ impl Connection {
     #[must_use]
     pub fn numbers_for_tests(&self) -> [u32; 2] {
         [self.inward.buffer.window().next(), self.out.una].map(|at| Wire32::truncate(at).into())
+    }
+
+    /// Its ports, and as it stands on the wire the number up to which everything that it sent counts as delivered.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn delivered_for_tests(&self) -> (Ports, u32) {
+        let oldest = self.recovery.oldest_number().max(self.out.una);
+        (self.ports, Wire32::truncate(oldest).into())
     }
 
     /// Timestamps that the peer could send now.

@@ -11,7 +11,7 @@ use crate::send::SendBuffer;
 use crate::wire::{Header, Options};
 use core::time::Duration;
 use gapless_recovery::{Config as RecoveryConfig, Instant, MtuConfig, Numbering, Recovery};
-use gapless_seq::{Wire32, mark};
+use gapless_seq::{Wire32, mark, sabotage};
 
 /// The two ports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -190,7 +190,7 @@ impl Connection {
             .mss
             .map_or(DEFAULT_MSS, |mss| mss.get().max(LEAST_MSS));
         // RFC 9293 3.7.1: what it takes is reckoned without options, whatever the path carries.
-        let most = self.out.mss.saturating_add(HEADER);
+        let most = sabotage!(SizeIgnored, u16::MAX, self.out.mss.saturating_add(HEADER));
         self.recovery.on_size_limit(now, most, true);
         let segments = first_flight(self.recovery.mtu().saturating_sub(HEADER));
         self.recovery.set_initial_window(segments);

@@ -147,6 +147,22 @@ fn octets_stay_what_they_were_and_end_where_they_did() {
     talk.says(0, Flags::ACK, 103, 501, b"ll");
 }
 
+/// Rule 2.
+#[test]
+fn nothing_is_delivered_that_did_not_arrive() {
+    let mut talk = Talk::opened();
+    let lost = talk.packet(0, Flags::ACK, 101, 501, b"hello");
+    assert_eq!(talk.watch.sent(0, &lost), Ok(()));
+    talk.says(0, Flags::ACK, 106, 501, b"world");
+    let ports = Ports {
+        local: 40_000,
+        remote: 7,
+    };
+    let believes = |delivered| talk.watch.believes(0, ports, delivered).map_err(|it| it.0);
+    assert_eq!(believes(101), Ok(()));
+    assert_eq!(believes(106), Err(Rule::Books));
+}
+
 /// What a forger brings was there before, and what he adds lies beyond the window.
 #[test]
 fn a_forger_knows_what_arrived() {
