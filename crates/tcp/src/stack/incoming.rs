@@ -69,10 +69,19 @@ impl Stack {
     }
 
     fn on_known(&mut self, now: Instant, slot: u32, segment: &Segment<'_>, ecn: Ecn) {
+        let stands_in_the_way = self.stands_before_cookie(now, slot, segment);
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
         let (tuple, hash) = (entry.tuple, entry.hash);
+        if stands_in_the_way {
+            let was_counted = entry.count_out();
+            self.count_out(was_counted);
+            self.leave_queue(slot);
+            self.forget(slot);
+            self.on_unknown(now, hash, tuple, segment);
+            return;
+        }
         match &mut entry.kind {
             Kind::Open(place) => {
                 let Some(connection) = place.get_mut() else {
@@ -115,6 +124,26 @@ impl Stack {
             },
             Kind::Free => {}
         }
+    }
+
+    /// Whether a half-open connection keeps a cookie from coming back. The SYN was answered by a cookie, and a late copy of it came when there
+    /// was room to remember: the peer goes on with the number of the cookie, which is not that of the half-open one (RFC 4987 3.6).
+    fn stands_before_cookie(&self, now: Instant, slot: u32, segment: &Segment<'_>) -> bool {
+        let header = &segment.header;
+        let flags = header.flags;
+        let is_third = flags.has(Flags::ACK) && !flags.has(Flags::SYN) && !flags.has(Flags::RST);
+        let entry = self.slots.get(slot);
+        let Some(entry) = entry.filter(|entry| entry.listener.is_some() && !entry.is_held) else {
+            return false;
+        };
+        let syn = Wire32::from(u32::from(header.acknowledgment).wrapping_sub(1));
+        let is_another = entry.connection().is_some_and(|connection| {
+            connection.state() == State::SynReceived && !connection.has_in_flight(syn)
+        });
+        is_third
+            && is_another
+            && self.has_baked(now)
+            && self.secret.taste(now, &entry.tuple, header).is_some()
     }
 
     /// RFC 9293 3.10.7.1 and 3.10.7.2.

@@ -191,6 +191,39 @@ fn cookies_under_pressure() {
     assert_eq!(net.echo(0, id, &data, SECOND * 20), data);
 }
 
+/// RFC 4987 3.6: a SYN is answered by a cookie, and a late copy of it comes when there is room to remember one. The peer goes on with the
+/// cookie, and the half-open connection with another number does not keep it out.
+#[test]
+fn a_cookie_comes_back_although_a_copy_of_the_syn_was_remembered() {
+    let config = StackConfig {
+        max_half_open: 1,
+        ..settings()
+    };
+    let mut net = Net::new(vec![settings(), config]);
+    net.stacks[1].listen(None, Some(7), 10, false).unwrap();
+    net.inject(1, &packet(end(0, 999), end(1, 7), Flags::SYN, 7, 0));
+    net.fetch(1);
+    let now = net.now;
+    let id = net.stacks[0].connect(now, None, end(1, 7)).unwrap();
+    let syn = net.fetch(0).remove(0);
+    net.inject(1, &syn);
+    let cookie = net.fetch(1).remove(0);
+    assert_eq!(net.stacks[1].stats().cookies, 1);
+    // The stranger gives up.
+    net.inject(1, &packet(end(0, 999), end(1, 7), Flags::RST, 8, 0));
+    net.inject(1, &syn);
+    assert_eq!(net.fetch(1).len(), 1, "an answer, which is lost");
+    assert_eq!(net.stacks[1].stats().cookies, 1);
+    net.inject(0, &cookie);
+    assert_eq!(net.stacks[0].write(id, b"hello"), Ok(5));
+    net.wait(SECOND / 10);
+    let (accepted, _) = net.stacks[1].accept().unwrap();
+    assert_eq!(net.stacks[1].read(accepted, &mut [0; 9]), Ok(5));
+    // And one is being opened no longer.
+    net.inject(1, &packet(end(0, 998), end(1, 7), Flags::SYN, 7, 0));
+    assert_eq!(net.stacks[1].stats().cookies, 1);
+}
+
 /// A proxy: any address, any port, and no answer before it has decided.
 #[test]
 fn held_syns_wait_for_the_decision() {
