@@ -139,9 +139,11 @@ impl Judge {
         );
         let new = events - self.last.recovery.congestion_events;
         let taken_back = undone > self.last.recovery.congestion_undone;
+        // RFC 9002 6.1.2, 6.2.2: before the first sample a guess stands for the round trip, which may be much longer.
+        let is_guessed = now.rtt.is_none();
         let persistent =
             now.recovery.persistent_congestion > self.last.recovery.persistent_congestion;
-        if taken_back || persistent {
+        if taken_back || persistent || is_guessed {
             self.reduced = None;
             return Ok(());
         }
