@@ -67,7 +67,7 @@ impl Judge {
         let remote = connection.remote_address().ip();
         if self.remote.replace(remote).is_some_and(|it| it != remote) {
             self.check_fresh_path(&now)?;
-        } else if self.least_rtt > 0 && self.algorithm != Algorithm::Bbr {
+        } else if self.judges_reductions(connection) {
             self.check_reductions(at, &now)?;
         }
         self.check_max_data(&now)?;
@@ -130,8 +130,15 @@ impl Judge {
         Err((Rule::Speed, fault))
     }
 
+    /// Where numbers are used again (version 2), an answer may mean either of two transmissions, and what is taken for lost by the wrong one is
+    /// reduced for although nothing was. BBR's window is another thing.
+    fn judges_reductions(&self, connection: &Connection) -> bool {
+        let is_clear = connection.version() == Some(Version::V3);
+        is_clear && self.least_rtt > 0 && self.algorithm != Algorithm::Bbr
+    }
+
     /// RFC 9002 7.3.2: a loss reduces the window, and those of one flight reduce it once. RFC 9438 4.2, 4.3: it is back where it was only after
-    /// some round trips. Not for BBR, whose window is another thing.
+    /// some round trips.
     fn check_reductions(&mut self, at: Time, now: &Stats) -> Result<(), Fault> {
         let (events, undone) = (
             now.recovery.congestion_events,
@@ -171,7 +178,15 @@ impl Judge {
         // In recovery the window is what may be sent just now, and ssthresh is what it comes to.
         let ssthresh = self.last.ssthresh.filter(|_| self.last.in_recovery);
         let from = self.last.congestion_window.max(ssthresh.unwrap_or(0));
-        let before = self.reduced.replace(Reduction { at, from, undone });
+        let acknowledged = now.recovery.bytes_acked - self.last.recovery.bytes_acked;
+        // What was acknowledged since the last look made it grow first.
+        let grown = from + acknowledged;
+        let reduction = Reduction {
+            at,
+            from: grown,
+            undone,
+        };
+        let before = self.reduced.replace(reduction);
         // What is sent after a reduction is answered after a round trip at the earliest.
         let again = before.filter(|it| it.undone == undone && at - it.at < self.least_rtt);
         if again.is_some() || new > 1 {
@@ -180,8 +195,6 @@ impl Judge {
                 format!("{new} reductions within a round trip of another one"),
             ));
         }
-        let acknowledged = now.recovery.bytes_acked - self.last.recovery.bytes_acked;
-        let grown = from + acknowledged;
         let allowed = grown * 3 / 4 + acknowledged + FRESH_WINDOW * mtu;
         // RFC 9937: in recovery the window comes down to ssthresh step by step.
         let window = now
