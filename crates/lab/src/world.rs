@@ -17,6 +17,7 @@ use crate::trace::{Fate, Trace, What};
 use crate::watch::{Fault, Watch};
 use gapless_link::{Aqm, Link};
 use gapless_udx::{CloseReason, Ecn};
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Runs a scenario to its end.
@@ -341,6 +342,7 @@ impl<'a, 'b> World<'a, 'b> {
                         format!("  {} {what:>8}  {text}{damage}", NAMES[receiver])
                     });
                 }
+                let copied = self.scenario.copyist.then(|| delivery.payload.clone());
                 if is_there {
                     if !delivery.damaged {
                         self.watch.delivered(receiver, from, &delivery.payload);
@@ -354,14 +356,13 @@ impl<'a, 'b> World<'a, 'b> {
                     if let Some(forged) = &forged {
                         self.watch.forged(receiver, from, forged.len());
                     }
-                    for payload in [Some(delivery.payload.clone()), forged]
-                        .into_iter()
-                        .flatten()
-                    {
+                    for payload in iter::once(delivery.payload).chain(forged) {
                         host.arrive(self.now, Arrived { from, ecn, payload });
                     }
                 }
-                self.copy(sender, &delivery);
+                if let Some(payload) = copied {
+                    self.copy(sender, to, &payload);
+                }
             }
         }
     }

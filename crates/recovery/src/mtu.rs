@@ -30,7 +30,8 @@ pub(crate) enum Phase {
 struct Limits {
     base: u16,
     max: u16,
-    first: u16,
+    /// What is assumed before anything was probed.
+    start: u16,
     max_probes: u8,
     search: bool,
     /// Nanoseconds, as the next.
@@ -80,7 +81,7 @@ impl MtuSearch {
         Self::begin(Limits {
             base: config.base,
             max: config.max.max(config.base),
-            first: config.first,
+            start: config.start(),
             max_probes: config.max_probes.max(1),
             search: config.search,
             raise_after: nanos(config.raise_after),
@@ -95,7 +96,7 @@ impl MtuSearch {
             } else {
                 Phase::Disabled
             },
-            current: config.first.min(config.max).max(config.base),
+            current: config.start,
             ceiling: config.max,
             failures: 0,
             probe: None,

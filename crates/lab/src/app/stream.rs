@@ -294,6 +294,11 @@ impl<K: Copy + Debug> StreamRun<K> {
         }
     }
 
+    /// Bytes written and read so far: no more than the plan has.
+    pub(crate) fn moved(&self) -> u64 {
+        self.writer.written + self.reader.read
+    }
+
     pub(crate) fn describe(&self) -> String {
         let Self {
             id, writer, reader, ..

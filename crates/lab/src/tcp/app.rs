@@ -97,8 +97,7 @@ impl App {
 
     /// Octets written and read so far: no more than the plans have.
     pub(crate) fn moved(&self) -> u64 {
-        let outcomes = self.runs.iter().flatten().map(StreamRun::outcome);
-        outcomes.map(|it| it.written + it.read).sum()
+        self.runs.iter().flatten().map(StreamRun::moved).sum()
     }
 
     /// Acts on all events and does whatever can be done. True if anything happened or the engine was called. `over`: by plan,

@@ -6,6 +6,9 @@ use super::watch::Known;
 
 /// What becomes of `real`, of which `seen` tells; nothing where it would be no forgery, or do what its name does not say.
 pub(crate) fn forge(forgery: Forgery, real: &[u8], seen: &Seen<'_>, known: &Known) -> Vec<Vec<u8>> {
+    if seen.has(SYN) || seen.has(RST) || !seen.has(ACK) {
+        return Vec::new();
+    }
     match forgery {
         Forgery::Crumbs => crumbs(real, seen),
         _ => forge_one(forgery, real, seen, known).into_iter().collect(),
@@ -14,9 +17,6 @@ pub(crate) fn forge(forgery: Forgery, real: &[u8], seen: &Seen<'_>, known: &Know
 
 fn forge_one(forgery: Forgery, real: &[u8], seen: &Seen<'_>, known: &Known) -> Option<Vec<u8>> {
     let expected = known.expected;
-    if seen.has(SYN) || seen.has(RST) || !seen.has(ACK) {
-        return None;
-    }
     let segment = real.len() - seen.header - seen.payload.len();
     let mut forged = real.to_vec();
     let body = segment + seen.header;
@@ -104,9 +104,6 @@ fn forge_one(forgery: Forgery, real: &[u8], seen: &Seen<'_>, known: &Known) -> O
 
 /// From the last to the first, so that each is another piece.
 fn crumbs(real: &[u8], seen: &Seen<'_>) -> Vec<Vec<u8>> {
-    if seen.has(SYN) || seen.has(RST) || !seen.has(ACK) {
-        return Vec::new();
-    }
     let body = real.len() - seen.payload.len();
     let segment = body - seen.header;
     let places = (1..seen.payload.len()).step_by(2).take(CRUMBS).rev();

@@ -1,10 +1,9 @@
 //! A side that loses its state, and somebody beside the path who sends copies.
 
-use super::{NAMES, Stage, Ways, World};
+use super::{NAMES, Stage, World};
 use crate::host::{Arrived, Host};
 use crate::trace::What;
 use crate::watch::decode;
-use gapless_link::Delivery;
 use gapless_udx::Version;
 use gapless_udx::wire::Datagram;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,16 +39,14 @@ impl World<'_, '_> {
         restarts && has_secret && self.watch.version(1 - index) == Some(Version::V3)
     }
 
-    /// What the copyist makes of a datagram that has come to the end of its way.
-    pub(super) fn copy(&mut self, sender: usize, delivery: &Delivery<Ways>) {
-        let is_reply = delivery.tag.to == copyist();
-        let is_packet = decode(&delivery.payload).is_ok();
+    /// What the copyist makes of a datagram that has come to the end of its way, `to`.
+    pub(super) fn copy(&mut self, sender: usize, to: SocketAddr, payload: &[u8]) {
+        let packet = decode(payload).ok();
         // Who relayed a challenge and its answer would be a router, and may be one.
-        if !self.scenario.copyist || (is_reply && is_packet) {
+        if to == copyist() && packet.is_some() {
             return;
         }
         // His own first packet would open another connection at its sender.
-        let packet = decode(&delivery.payload).ok();
         let opens = packet.is_some_and(|packet| match packet {
             Datagram::Packet(packet) => packet.frames().any(|frame| frame.has_syn()),
             Datagram::VersionNegotiation(_) => false,
@@ -58,11 +55,11 @@ impl World<'_, '_> {
             if opens && host == sender {
                 continue;
             }
-            self.watch.forged(host, copyist(), delivery.payload.len());
+            self.watch.forged(host, copyist(), payload.len());
             let copy = Arrived {
                 from: copyist(),
                 ecn: None,
-                payload: delivery.payload.clone(),
+                payload: payload.to_vec(),
             };
             self.hosts[host].arrive(self.now, copy);
         }

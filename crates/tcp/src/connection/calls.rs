@@ -1,6 +1,5 @@
 //! The application's calls (RFC 9293 3.10.2 to 3.10.5).
 
-use super::habits::Millis;
 use super::{CloseReason, Connection, State};
 use core::time::Duration;
 use gapless_recovery::Instant;
@@ -122,7 +121,7 @@ impl Connection {
     /// of it: the option of RFC 5482 is not implemented. While the
     /// connection is being opened [`Config::connect_timeout`](crate::Config::connect_timeout) goes on to count.
     pub fn set_user_timeout(&mut self, now: Instant, timeout: Option<Duration>) {
-        self.config.user_timeout = timeout.map_or(Millis::FOREVER, Millis::from);
+        self.config.user_timeout = timeout.into();
         if self.state.is_synchronized() {
             self.rearm_user_timer(now);
         }

@@ -34,6 +34,13 @@ impl From<Duration> for Millis {
     }
 }
 
+/// `None` is for ever.
+impl From<Option<Duration>> for Millis {
+    fn from(duration: Option<Duration>) -> Self {
+        duration.map_or(Self::FOREVER, Self::from)
+    }
+}
+
 const NANOS_PER_MILLI: u128 = 1_000_000;
 
 /// RFC 9293 3.8.4.
@@ -69,7 +76,7 @@ impl Habits {
         Self {
             receive_buffer: config.receive_buffer,
             ack_delay: config.ack_delay.into(),
-            user_timeout: config.user_timeout.map_or(Millis::FOREVER, Millis::from),
+            user_timeout: config.user_timeout.into(),
             fin_wait_timeout: config.fin_wait_timeout.into(),
             time_wait: config.time_wait.into(),
             keep_alive: config.keep_alive.map(asking),

@@ -121,8 +121,7 @@ impl Stack {
             return;
         };
         if core::mem::take(&mut entry.is_held) {
-            let was_counted = entry.count_out();
-            self.count_out(was_counted);
+            self.count_out(id.slot);
             self.leave_queue(id.slot);
             self.touched(now, id.slot);
         }
@@ -275,14 +274,13 @@ impl Stack {
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
-        let was_counted = entry.count_out();
         entry.is_held = false;
         entry.is_released = true;
         if let Some(connection) = entry.connection_mut() {
             connection.abort(now);
         }
-        let was_opened_by_peer = self.leave_queue(slot);
-        self.count_out(was_opened_by_peer && was_counted);
+        self.count_out(slot);
+        self.leave_queue(slot);
         self.touched(now, slot);
     }
 

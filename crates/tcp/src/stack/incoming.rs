@@ -1,7 +1,7 @@
 //! Packets that arrive (RFC 9293 3.10.7.1 and 3.10.7.2).
 
 use super::linger::Late;
-use super::slots::{Kind, List};
+use super::slots::{Kind, List, Slot};
 use super::{Reply, Stack, Tuple, count};
 use crate::connection::{Connection, HEADER, Opening, Ports, State};
 use crate::wire::{
@@ -69,14 +69,14 @@ impl Stack {
     }
 
     fn on_known(&mut self, now: Instant, slot: u32, segment: &Segment<'_>, ecn: Ecn) {
-        let stands_in_the_way = self.stands_before_cookie(now, slot, segment);
+        let stands_in_the_way =
+            self.has_baked(now) && self.stands_before_cookie(now, slot, &segment.header);
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
         let (tuple, hash) = (entry.tuple, entry.hash);
         if stands_in_the_way {
-            let was_counted = entry.count_out();
-            self.count_out(was_counted);
+            self.count_out(slot);
             self.leave_queue(slot);
             self.forget(slot);
             self.on_unknown(now, hash, tuple, segment);
@@ -128,10 +128,7 @@ impl Stack {
 
     /// Whether a half-open connection keeps a cookie from coming back. The SYN was answered by a cookie, and a late copy of it came when there
     /// was room to remember: the peer goes on with the number of the cookie, which is not that of the half-open one (RFC 4987 3.6).
-    fn stands_before_cookie(&self, now: Instant, slot: u32, segment: &Segment<'_>) -> bool {
-        let header = &segment.header;
-        let flags = header.flags;
-        let is_third = flags.has(Flags::ACK) && !flags.has(Flags::SYN) && !flags.has(Flags::RST);
+    fn stands_before_cookie(&self, now: Instant, slot: u32, header: &Header) -> bool {
         let entry = self.slots.get(slot);
         let Some(entry) = entry.filter(|entry| entry.listener.is_some() && !entry.is_held) else {
             return false;
@@ -140,9 +137,8 @@ impl Stack {
         let is_another = entry.connection().is_some_and(|connection| {
             connection.state() == State::SynReceived && !connection.has_in_flight(syn)
         });
-        is_third
+        is_third(header.flags)
             && is_another
-            && self.has_baked(now)
             && self.secret.taste(now, &entry.tuple, header).is_some()
     }
 
@@ -155,12 +151,12 @@ impl Stack {
         }
         if flags.has(Flags::ACK) {
             // "Second, check for an ACK": unless it brings a cookie back.
-            let is_third = !flags.has(Flags::SYN) && self.listeners.find(tuple.local).is_some();
-            if is_third && self.take_cookie(now, hash, tuple, segment) {
+            let may_be = is_third(flags) && self.listeners.find(tuple.local).is_some();
+            if may_be && self.take_cookie(now, hash, tuple, segment) {
                 return;
             }
             // What would have brought the cookie back may be lost, and this came behind it: the peer sends it again.
-            if !(is_third && self.has_baked(now)) {
+            if !(may_be && self.has_baked(now)) {
                 self.refuse(tuple, segment);
             }
             return;
@@ -338,8 +334,7 @@ impl Stack {
         let Some(listener) = entry.listener.filter(|_| state != State::SynReceived) else {
             return false;
         };
-        let was_counted = entry.count_out();
-        self.count_out(was_counted);
+        let was_counted = self.count_out(slot);
         if state == State::Closed {
             self.leave_queue(slot);
             self.forget(slot);
@@ -351,16 +346,17 @@ impl Stack {
         false
     }
 
-    /// One less is being opened.
-    pub(super) fn count_out(&mut self, was_counted: bool) {
-        let one = usize::from(was_counted);
-        self.half_open = self.half_open.saturating_sub(one);
+    /// It is not being opened any longer. Whether it was counted among those that are.
+    pub(super) fn count_out(&mut self, slot: u32) -> bool {
+        let was_counted = self.slots.get_mut(slot).is_some_and(Slot::count_out);
+        self.half_open = self.half_open.saturating_sub(usize::from(was_counted));
+        was_counted
     }
 
-    /// It is its listener's no longer. Whether it was.
-    pub(super) fn leave_queue(&mut self, slot: u32) -> bool {
+    /// It is its listener's no longer.
+    pub(super) fn leave_queue(&mut self, slot: u32) {
         let Some(entry) = self.slots.get_mut(slot) else {
-            return false;
+            return;
         };
         let listener = entry.listener.take();
         let was_queued = core::mem::take(&mut entry.is_queued);
@@ -369,7 +365,6 @@ impl Stack {
         {
             listener.waiting = listener.waiting.saturating_sub(1);
         }
-        listener.is_some()
     }
 
     /// RFC 9293 3.10.7.1: a RST that the sender believes.
@@ -450,6 +445,11 @@ impl Stack {
         self.touched(now, slot);
         true
     }
+}
+
+/// Whether these may be those of the third segment of a handshake, or of what came behind it.
+fn is_third(flags: Flags) -> bool {
+    flags.has(Flags::ACK) && !flags.has(Flags::SYN) && !flags.has(Flags::RST)
 }
 
 /// RFC 8200 section 5: octets of a packet.

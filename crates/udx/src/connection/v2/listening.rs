@@ -59,7 +59,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 const REPEATED_FOR: Duration = Duration::from_secs(100);
 
 /// How the path has been, as far as it matters to a number that may be burnt.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Listening {
     /// Since when every question was answered at once; `None` while nothing is asked.
     quiet_since: Option<Instant>,
@@ -73,19 +73,6 @@ pub(crate) struct Listening {
     patience: Duration,
     /// Dart's timeout may be long while the number whose turn it is is below this one.
     rough_below: u64,
-}
-
-impl Default for Listening {
-    fn default() -> Self {
-        Listening {
-            quiet_since: None,
-            asked: Instant::ZERO,
-            pause: Duration::ZERO,
-            answers: 0,
-            patience: Duration::ZERO,
-            rough_below: 0,
-        }
-    }
 }
 
 impl Listening {
@@ -166,9 +153,8 @@ impl Listening {
         }
         self.answers = self.answers.saturating_add(1);
         let quiet = now.saturating_duration_since(quiet_since.max(since));
-        let comes_again = now.saturating_duration_since(since) < REPEATED_FOR;
         let is_sure = quiet >= self.quiet(expected, pto) && self.answers >= ANSWERS;
-        is_sure && comes_again
+        is_sure && !is_over(since, now)
     }
 }
 
