@@ -65,10 +65,15 @@ struct Pair<E> {
 
 impl<E: End> Pair<E> {
     fn new(settings: Settings, ring: usize) -> Result<Self> {
+        let largest = if settings.trains {
+            usize::from(u16::MAX)
+        } else {
+            settings.mtu
+        };
         Ok(Self {
             ends: [E::new(settings, 0)?, E::new(settings, 1)?],
-            there: Wire::new(settings.mtu, ring),
-            back: Wire::new(settings.mtu, ring),
+            there: Wire::new(largest, ring),
+            back: Wire::new(largest, ring),
             epoch: Wall::now(),
         })
     }

@@ -46,6 +46,8 @@ pub(crate) struct Options {
 pub(crate) struct Settings {
     /// Octets of the largest packet.
     pub(crate) mtu: usize,
+    /// Whether the device carries segments as they were written together, without cutting them up. smoltcp knows no such device.
+    pub(crate) trains: bool,
     /// Whether checksums are computed and looked at, or a device does both.
     pub(crate) checksums: bool,
     /// Octets of each buffer.
@@ -79,16 +81,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Medians over the rounds, ours and theirs in turn.
-fn rounds(
+impl Options {
+    /// What smoltcp's figure is, if it is wanted.
+    fn theirs(&self, measure: impl FnOnce() -> Result<f64>) -> Result<f64> {
+        if self.ours { Ok(f64::NAN) } else { measure() }
+    }
+}
+
+/// Medians over the rounds, each of the measurements in turn.
+fn rounds<const N: usize>(
     options: &Options,
-    mut ours: impl FnMut() -> Result<f64>,
-    mut theirs: impl FnMut() -> Result<f64>,
-) -> Result<[f64; 2]> {
-    let mut figures = [Vec::new(), Vec::new()];
+    mut measurements: [&mut dyn FnMut() -> Result<f64>; N],
+) -> Result<[f64; N]> {
+    let mut figures = [const { Vec::new() }; N];
     for _ in 0..options.rounds.max(1) {
-        figures[0].push(ours()?);
-        figures[1].push(if options.ours { f64::NAN } else { theirs()? });
+        for (figures, measure) in figures.iter_mut().zip(&mut measurements) {
+            figures.push(measure()?);
+        }
     }
     Ok(figures.map(|mut figures| {
         figures.sort_by(f64::total_cmp);
@@ -99,14 +108,15 @@ fn rounds(
 fn bulk(options: &Options) -> Result<String> {
     let mut text = String::from(
         "\nMegabytes per second of processor time, both stacks in one thread\n\n\
-         |    MTU | checksums | gapless TCP |  smoltcp | ratio |\n\
-         |-------:|-----------|------------:|---------:|------:|\n",
+         |    MTU | checksums | gapless TCP | with trains |  smoltcp | ratio | with trains |\n\
+         |-------:|-----------|------------:|------------:|---------:|------:|------------:|\n",
     );
     let wants = |mtu: &usize| options.mtu.is_none_or(|only| only == *mtu);
     for mtu in MTUS.into_iter().filter(wants) {
         for checksums in [true, false] {
             let settings = Settings {
                 mtu,
+                trains: false,
                 checksums,
                 buffer: 1 << 20,
                 prompt: false,
@@ -114,17 +124,25 @@ fn bulk(options: &Options) -> Result<String> {
             };
             let bytes = options.megabytes * 1_000_000;
             let rate = |bulk: Bulk| bulk.bytes as f64 / 1e6 / bulk.time.as_secs_f64();
-            let [ours, theirs] = rounds(
+            let coupled = Settings {
+                trains: true,
+                ..settings
+            };
+            let [ours, trains, theirs] = rounds(
                 options,
-                || measure::bulk::<Ours>(settings, bytes).map(rate),
-                || measure::bulk::<Theirs>(settings, bytes).map(rate),
+                [
+                    &mut || measure::bulk::<Ours>(settings, bytes).map(rate),
+                    &mut || measure::bulk::<Ours>(coupled, bytes).map(rate),
+                    &mut || options.theirs(|| measure::bulk::<Theirs>(settings, bytes).map(rate)),
+                ],
             )?;
             let who = if checksums { "computed" } else { "offloaded" };
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "| {mtu:>6} | {who:<9} | {ours:>11.0} | {theirs:>8.0} | {:>5.2} |",
-                ours / theirs
+                "| {mtu:>6} | {who:<9} | {ours:>11.0} | {trains:>11.0} | {theirs:>8.0} | {:>5.2} | {:>11.2} |",
+                ours / theirs,
+                trains / theirs
             );
         }
     }
@@ -134,6 +152,7 @@ fn bulk(options: &Options) -> Result<String> {
 fn opening(options: &Options) -> Result<String> {
     let settings = Settings {
         mtu: 1500,
+        trains: false,
         checksums: true,
         buffer: 4096,
         prompt: true,
@@ -141,8 +160,10 @@ fn opening(options: &Options) -> Result<String> {
     };
     let [ours, theirs] = rounds(
         options,
-        || measure::opening::<Ours>(settings, 20_000),
-        || measure::opening::<Theirs>(settings, 20_000),
+        [
+            &mut || measure::opening::<Ours>(settings, 20_000),
+            &mut || options.theirs(|| measure::opening::<Theirs>(settings, 20_000)),
+        ],
     )?;
     Ok(format!(
         "\nConnections opened and closed, one after the other, per second of processor time: gapless {ours:.0}, smoltcp {theirs:.0}\n"
@@ -157,6 +178,7 @@ fn memory(options: &Options) -> Result<String> {
     );
     let settings = Settings {
         mtu: 1500,
+        trains: false,
         checksums: true,
         buffer: 64 << 10,
         prompt: true,
@@ -186,6 +208,7 @@ fn many(options: &Options) -> Result<String> {
     for connections in MANY.into_iter().filter(|many| *many <= options.most) {
         let settings = Settings {
             mtu: 1500,
+            trains: false,
             checksums: true,
             buffer: 1024,
             prompt: true,

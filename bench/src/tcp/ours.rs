@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use gapless_tcp::wire::Verify;
-use gapless_tcp::{Checksums, Config, Id, Instant, Stack, StackConfig, State};
+use gapless_tcp::{Checksums, Config, Id, Instant, Stack, StackConfig, State, Trains};
 
 use super::Settings;
 use super::measure::{End, TO_A_PORT, port};
@@ -45,6 +45,7 @@ impl End for Ours {
                 send: verify,
                 receive: verify,
             },
+            trains: settings.trains.then(Trains::default),
             max_half_open: 2000,
             ..StackConfig::default()
         };
@@ -97,8 +98,8 @@ impl End for Ours {
         }
         while !leaving.is_full() {
             let sent = leaving.put(|buffer| {
-                let sent = self.stack.poll_transmit(now, buffer);
-                (sent.unwrap_or(0), sent)
+                let sent = self.stack.poll_train(now, buffer);
+                (sent.map_or(0, |sent| sent.length), sent)
             });
             if sent.is_none() {
                 break;

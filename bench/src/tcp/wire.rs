@@ -16,7 +16,8 @@ impl Frame {
 
 /// One direction.
 pub(crate) struct Wire {
-    mtu: usize,
+    /// Octets of the largest packet.
+    largest: usize,
     /// Packets that wait at most, as in the ring of a device.
     most: usize,
     waiting: VecDeque<Frame>,
@@ -24,9 +25,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(mtu: usize, most: usize) -> Self {
+    pub(crate) fn new(largest: usize, most: usize) -> Self {
         Self {
-            mtu,
+            largest,
             most,
             waiting: VecDeque::new(),
             pool: Vec::new(),
@@ -40,7 +41,7 @@ impl Wire {
     /// Lets a stack write a packet; nothing is sent if it writes none.
     pub(crate) fn put<R>(&mut self, write: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
         let mut frame = self.pool.pop().unwrap_or_else(|| Frame {
-            octets: vec![0; self.mtu].into_boxed_slice(),
+            octets: vec![0; self.largest].into_boxed_slice(),
             length: 0,
         });
         let (length, result) = write(&mut frame.octets);

@@ -34,13 +34,14 @@ pub mod wire;
 
 pub use connection::{
     Addresses, BlockedOn, CloseReason, Config, Connection, ConnectionStats, KeepAlive,
-    MakeController, Opening, Ports, ReadError, State, WriteError,
+    MakeController, Opening, Ports, ReadError, State, Train, WriteError,
 };
 pub use gapless_recovery::{
     Algorithm, Bbr, Config as RecoveryConfig, Controller, Instant, Stats as RecoveryStats,
 };
 pub use stack::{
-    Checksums, ConnectError, Id, ListenError, ListenerId, Stack, StackConfig, Stats, Tuple,
+    Arrival, Checksums, ConnectError, Id, ListenError, ListenerId, PartialChecksum, Stack,
+    StackConfig, Stats, Trains, Transmit, Tuple,
 };
 
 #[doc = include_str!("../README.md")]

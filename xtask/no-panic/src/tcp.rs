@@ -2,9 +2,13 @@
 
 use core::hint::black_box;
 use core::net::SocketAddr;
+use core::num::NonZeroU16;
 use core::time::Duration;
 use gapless_tcp::wire::{Ecn, Header, Segment, Verify};
-use gapless_tcp::{Addresses, Config, Connection, Id, Instant, Opening, Stack, StackConfig, State};
+use gapless_tcp::{
+    Addresses, Arrival, Config, Connection, Id, Instant, Opening, Stack, StackConfig, State, Train,
+    Trains, Transmit,
+};
 
 #[unsafe(no_mangle)]
 fn tcp_open(
@@ -79,6 +83,33 @@ fn tcp_stack_packets(stack: &mut Stack, now: Instant, packet: &[u8], room: &mut 
     black_box((stack.next_deadline(), stack.stats()));
     black_box((stack.connections(), stack.memory()));
     stack.poll_transmit(now, room).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+fn tcp_stack_device(
+    stack: &mut Stack,
+    now: Instant,
+    packets: &[(&[u8], Verify)],
+    room: &mut [u8],
+) -> Option<Transmit> {
+    let arrivals = packets.iter().map(|(packet, checksum)| Arrival {
+        checksum: *checksum,
+        ..Arrival::from(*packet)
+    });
+    stack.handle_batch(now, arrivals);
+    black_box(Trains::default());
+    stack.poll_train(now, room)
+}
+
+#[unsafe(no_mangle)]
+fn tcp_train(
+    connection: &mut Connection,
+    now: Instant,
+    addresses: Addresses,
+    buffer: &mut [u8],
+    most: NonZeroU16,
+) -> Option<Train> {
+    connection.poll_train(now, addresses, buffer, black_box(Verify::Here), most)
 }
 
 #[unsafe(no_mangle)]

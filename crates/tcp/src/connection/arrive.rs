@@ -182,15 +182,20 @@ impl Connection {
 
     /// When a segment of data is acknowledged (RFC 5681 4.2, RFC 9293 3.8.6.3).
     fn owe_for(&mut self, now: Instant, segment: &Segment<'_>, accepted: Accepted) {
-        let full = usize::from(self.out.path.saturating_sub(HEADER)).min(FULL);
+        let most = usize::from(self.out.path.saturating_sub(HEADER));
+        let full = most.min(FULL);
         if accepted.newly == 0 || accepted.has_hole || !accepted.in_order {
             self.owe_another();
             return;
         }
         // What was owed for segments before this one would say the same, and seem to tell of a loss.
         self.inward.owed_now = self.inward.owed_now.min(1);
-        // Two segments of small size are two as well: who sends such is waiting.
-        let segments = if segment.payload.len() >= full { 1 } else { 0 };
+        // What is longer than a segment may be was put together of several by a device (GRO).
+        let segments = match segment.payload.len() {
+            length if length > most => 2,
+            length if length >= full => 1,
+            _ => 0,
+        };
         self.inward.segments = self.inward.segments.saturating_add(segments);
         if self.inward.quick > 0 {
             self.inward.quick = self.inward.quick.saturating_sub(1);

@@ -19,6 +19,7 @@ mod renege;
 mod stamps;
 mod state;
 mod timers;
+mod train;
 mod transmit;
 
 use crate::receive::ReceiveBuffer;
@@ -36,6 +37,7 @@ pub use close::CloseReason;
 pub use config::{Config, KeepAlive, MakeController};
 pub use open::{Opening, Ports};
 pub use state::State;
+pub use train::Train;
 pub use transmit::Addresses;
 
 pub(crate) use plan::HEADER;

@@ -2,10 +2,12 @@
 
 use super::plan::{Idle, Plan};
 use super::timers::is_due;
+use super::train::{Limits, Outgoing, Train};
 use super::{CloseReason, Connection, Record, State};
 use crate::num::index;
 use crate::wire::{Flags, Header, MAX_SACK_BLOCKS, MIN_HEADER, Options, Verify};
 use core::net::IpAddr;
+use core::num::NonZeroU16;
 use core::ops::Range;
 use core::time::Duration;
 use gapless_recovery::{Class, Instant, RecordId};
@@ -33,12 +35,31 @@ impl Connection {
         buffer: &mut [u8],
         verify: Verify,
     ) -> Option<usize> {
+        let train = self.poll_train(now, addresses, buffer, verify, NonZeroU16::MIN)?;
+        Some(train.length)
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), and up to `most` segments at once, as one large segment for a device that cuts it up: those
+    /// that single calls would have written one after the other now, as far as they find room in `buffer`.
+    #[must_use]
+    pub fn poll_train(
+        &mut self,
+        now: Instant,
+        addresses: Addresses,
+        buffer: &mut [u8],
+        verify: Verify,
+        most: NonZeroU16,
+    ) -> Option<Train> {
         if buffer.len() < usize::from(self.out.path) {
             return None;
         }
-        let (header, data) = match self.out.reset.take() {
-            Some(reset) => (self.reset_header(now, reset), 0..0),
-            None => self.next_segment(now)?,
+        let limits = Limits {
+            octets: buffer.len(),
+            segments: most,
+        };
+        let Outgoing { header, data, size } = match self.out.reset.take() {
+            Some(reset) => (self.reset_header(now, reset), 0..0).into(),
+            None => self.next_segment(now, limits)?,
         };
         let header_length = header.len();
         let room = buffer.get_mut(header_length..)?;
@@ -47,7 +68,11 @@ impl Connection {
         gapless_seq::invariant!(copied == length, return None, "{copied} of {length} octets");
         let segment = buffer.get_mut(..header_length.saturating_add(length))?;
         header.write(addresses.local, addresses.remote, segment, verify)?;
-        Some(segment.len())
+        Some(Train {
+            length: segment.len(),
+            header: header_length,
+            segment_size: size,
+        })
     }
 
     /// When [`on_timeout`](Self::on_timeout) is to be called and [`poll_transmit`](Self::poll_transmit) may have an answer again. `None` if
@@ -157,18 +182,21 @@ impl Connection {
         while self.recovery.poll_event().is_some() {}
     }
 
-    fn next_segment(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
+    fn next_segment(&mut self, now: Instant, limits: Limits) -> Option<Outgoing> {
         let Some(plan) = self.plan_path_probe(now).or_else(|| self.plan(now)) else {
             self.arm_persist(now);
             self.arm_release(now);
             return None;
         };
         self.out.ecn.begin_segment();
-        match plan {
+        let single = match plan {
             Plan::PathProbe { end } => self.send_new(now, end, false, Class::MtuProbe),
             Plan::Syn => self.send_syn(now),
             Plan::Again(id, record) => self.send_again(now, id, record),
-            Plan::New { end, fin } => self.send_new(now, end, fin, Class::Reliable),
+            Plan::New { end, fin } => {
+                let first = self.send_new(now, end, fin, Class::Reliable)?;
+                return Some(self.couple(now, first, limits));
+            }
             Plan::Acknowledgment => {
                 let next = self.next();
                 Some(self.segment(now, next..next, Flags::ACK))
@@ -179,7 +207,8 @@ impl Connection {
                 let sequence = self.next().saturating_sub(1);
                 Some(self.segment(now, sequence..sequence, Flags::ACK))
             }
-        }
+        };
+        single.map(Outgoing::from)
     }
 
     pub(super) fn send_syn(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
@@ -207,6 +236,22 @@ impl Connection {
         class: Class,
     ) -> Option<(Header, Range<u64>)> {
         let start = self.next();
+        self.commit_new(now, end, fin, class)?;
+        self.start_user_timer(now);
+        let flags = self.ecn_of_new(start..end);
+        let (header, data) = self.data_segment(now, start..end, fin);
+        Some((header.with_flags(flags), data))
+    }
+
+    /// Gives what is new its numbers. `None`: the books have no room.
+    pub(super) fn commit_new(
+        &mut self,
+        now: Instant,
+        end: u64,
+        fin: bool,
+        class: Class,
+    ) -> Option<()> {
+        let start = self.next();
         let record = Record {
             start,
             end,
@@ -219,10 +264,7 @@ impl Connection {
         minted.ok()?;
         self.out.owes_probe = false;
         self.out.max = self.out.max.max(self.next());
-        self.start_user_timer(now);
-        let flags = self.ecn_of_new(start..end);
-        let (header, data) = self.data_segment(now, start..end, fin);
-        Some((header.with_flags(flags), data))
+        Some(())
     }
 
     /// The same numbers again (P1), without what is acknowledged of them; cut in two if the path has become too small for it.
@@ -250,13 +292,17 @@ impl Connection {
         Some(self.data_segment(now, start..record.end, fin))
     }
 
-    /// With PSH on the last octets that were written (RFC 9293 3.9.1.2).
     fn data_segment(&mut self, now: Instant, data: Range<u64>, fin: bool) -> (Header, Range<u64>) {
-        let is_last = data.end == self.out.buffer.end() && !data.is_empty();
-        let flags = Flags::ACK
-            .with_if(fin, Flags::FIN)
-            .with_if(is_last, Flags::PSH);
+        let flags = Flags::ACK | self.flags_of_end(&data, fin);
         self.segment(now, data, flags)
+    }
+
+    /// PSH on the last octets that were written (RFC 9293 3.9.1.2).
+    pub(super) fn flags_of_end(&self, data: &Range<u64>, fin: bool) -> Flags {
+        let is_last = data.end == self.out.buffer.end() && !data.is_empty();
+        Flags::NONE
+            .with_if(fin, Flags::FIN)
+            .with_if(is_last, Flags::PSH)
     }
 
     /// It counts from the first transmission without an answer.
@@ -368,7 +414,7 @@ impl Connection {
     }
 
     /// What is owed to the peer is said by the segment that leaves.
-    fn note_acknowledged(&mut self) {
+    pub(super) fn note_acknowledged(&mut self) {
         self.timers.ack = None;
         self.inward.segments = 0;
         self.inward.owed_now = self.inward.owed_now.saturating_sub(1);

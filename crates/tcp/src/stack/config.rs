@@ -1,5 +1,6 @@
 //! What a stack may be told.
 
+use super::device::Trains;
 use crate::connection::Config;
 use crate::wire::Verify;
 
@@ -20,6 +21,9 @@ pub struct StackConfig {
     pub mtu: u16,
     /// Who computes checksums of what is sent, and of what is received.
     pub checksums: Checksums,
+    /// Whether the device cuts large segments up: what [`poll_train`](crate::Stack::poll_train) may write. `None`: it does not. Packets that
+    /// a device put together are taken either way.
+    pub trains: Option<Trains>,
     /// Take segments to any address, as a proxy behind a TUN device does. Otherwise only those to addresses that were added.
     pub any_address: bool,
     /// RFC 9293 3.9.2: routers that a packet may pass.
@@ -43,6 +47,7 @@ impl Default for StackConfig {
             max_half_open: 256,
             mtu: 1500,
             checksums: Checksums::default(),
+            trains: None,
             any_address: false,
             hop_limit: 64,
         }

@@ -2,10 +2,10 @@
 
 use super::linger::Late;
 use super::slots::{Kind, List, Slot};
-use super::{Reply, Stack, Tuple, count};
+use super::{Arrival, Reply, Stack, Tuple, count};
 use crate::connection::{Connection, HEADER, Opening, Ports, State};
 use crate::wire::{
-    Ecn, Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, is_answerable,
+    Ecn, Flags, Header, IcmpError, Options, Packet, Quoted, Reason, Segment, Verify, is_answerable,
     protocol,
 };
 use core::net::{IpAddr, SocketAddr};
@@ -15,15 +15,53 @@ use gapless_recovery::Instant;
 use gapless_seq::{Wire32, mark};
 
 impl Stack {
-    /// Takes a packet. What is broken, or meant for nobody here, is dropped and counted.
+    /// Takes a packet. What is broken, or meant for nobody here, is dropped and counted. One that the device put together of several is taken
+    /// as well: up to 65,535 octets, whatever the MTU is.
     pub fn handle(&mut self, now: Instant, packet: &[u8]) {
+        self.handle_arrival(now, Arrival::from(packet));
+    }
+
+    /// Takes packets that arrived together, in this order: the same as each by itself.
+    ///
+    /// ```
+    /// use gapless_tcp::wire::Verify;
+    /// use gapless_tcp::{Arrival, Instant, Stack, StackConfig};
+    ///
+    /// let mut stack = Stack::new(StackConfig::default(), [1, 2]);
+    /// # let now = Instant::from_nanos(0);
+    /// let ring: [(&[u8], bool); 2] = [(&[0x45; 40], true), (&[0x45; 40], false)];
+    /// let arrivals = ring.iter().map(|(packet, is_checked)| Arrival {
+    ///     packet,
+    ///     checksum: if *is_checked { Verify::Device } else { Verify::Here },
+    /// });
+    /// stack.handle_batch(now, arrivals);
+    /// // Neither of these is a packet.
+    /// assert_eq!(stack.stats().dropped, 2);
+    /// ```
+    pub fn handle_batch<'a>(
+        &mut self,
+        now: Instant,
+        arrivals: impl IntoIterator<Item = Arrival<'a>>,
+    ) {
+        for arrival in arrivals {
+            self.handle_arrival(now, arrival);
+        }
+    }
+
+    fn handle_arrival(&mut self, now: Instant, arrival: Arrival<'_>) {
         count(&mut self.stats.received);
         let verify = self.config.checksums.receive;
-        let taken = Packet::parse(packet, verify).is_ok_and(|packet| {
+        // A device says nothing of the header of IP.
+        let of_segment = match arrival.checksum {
+            Verify::Device => Verify::Device,
+            Verify::Here => verify,
+        };
+        let taken = Packet::parse(arrival.packet, verify).is_ok_and(|packet| {
             if !self.is_ours(packet.destination) {
                 return false;
             }
-            match Segment::parse(packet.source, packet.destination, packet.payload, verify) {
+            let (source, destination) = (packet.source, packet.destination);
+            match Segment::parse(source, destination, packet.payload, of_segment) {
                 Ok(segment) if packet.protocol == protocol::TCP => {
                     self.on_segment(now, &packet, &segment)
                 }
@@ -52,20 +90,29 @@ impl Stack {
             local: SocketAddr::new(packet.destination, header.destination_port),
             remote: SocketAddr::new(packet.source, header.source_port),
         };
+        let recent = self.recent.filter(|slot| self.is_of(*slot, &tuple));
+        if let Some(slot) = recent {
+            self.on_known(now, slot, segment, packet.ecn);
+            return true;
+        }
         let hash = self.table.hash(&tuple);
         match self.find(hash, &tuple) {
-            Some(slot) => self.on_known(now, slot, segment, packet.ecn),
+            Some(slot) => {
+                self.recent = Some(slot);
+                self.on_known(now, slot, segment, packet.ecn);
+            }
             None => self.on_unknown(now, hash, tuple, segment),
         }
         true
     }
 
+    fn is_of(&self, slot: u32, tuple: &Tuple) -> bool {
+        let entry = self.slots.get(slot);
+        entry.is_some_and(|entry| entry.tuple == *tuple)
+    }
+
     fn find(&self, hash: u32, tuple: &Tuple) -> Option<u32> {
-        self.table.find(hash, |slot| {
-            self.slots
-                .get(slot)
-                .is_some_and(|entry| entry.tuple == *tuple)
-        })
+        self.table.find(hash, |slot| self.is_of(slot, tuple))
     }
 
     fn on_known(&mut self, now: Instant, slot: u32, segment: &Segment<'_>, ecn: Ecn) {

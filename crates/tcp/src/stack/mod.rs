@@ -4,6 +4,7 @@ mod calls;
 mod check;
 mod config;
 mod deadlines;
+mod device;
 mod incoming;
 mod linger;
 mod listener;
@@ -28,6 +29,7 @@ pub(crate) use linger::Linger;
 
 pub use calls::{ConnectError, ListenError};
 pub use config::{Checksums, StackConfig};
+pub use device::{Arrival, PartialChecksum, Trains, Transmit};
 pub use listener::ListenerId;
 pub use slots::Id;
 pub use table::Tuple;
@@ -43,6 +45,8 @@ pub struct Stack {
     secret: Secret,
     table: Table,
     slots: Slots,
+    /// The slot of the connection that the last segment was for: the next one is often for the same.
+    recent: Option<u32>,
     deadlines: Deadlines,
     listeners: Listeners,
     half_open: usize,
@@ -55,9 +59,9 @@ pub struct Stack {
 /// What happened to packets. All counts saturate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
-    /// Packets handed in.
+    /// Packets handed in. What the device put together is one.
     pub received: u64,
-    /// Packets handed out.
+    /// Packets handed out. A train is one.
     pub sent: u64,
     /// Packets that were broken, or no TCP of ours.
     pub dropped: u64,
@@ -98,6 +102,7 @@ impl Stack {
             slots: Slots::new(config.max_connections),
             addresses: Vec::new(),
             secret,
+            recent: None,
             deadlines: Deadlines::new(),
             listeners: Listeners::default(),
             half_open: 0,
@@ -211,6 +216,7 @@ impl Stack {
 
     /// It is over: another connection may have the same ends, although the application still holds this one.
     fn vacate(&mut self, slot: u32) {
+        self.recent = self.recent.filter(|recent| *recent != slot);
         if let Some(entry) = self.slots.get(slot) {
             let hash = entry.hash;
             self.table.remove(hash, slot);

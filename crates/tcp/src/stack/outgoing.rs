@@ -1,10 +1,11 @@
 //! Packets that leave.
 
 use super::slots::List;
-use super::{Stack, count};
+use super::{Stack, Transmit, count};
 use crate::connection::Addresses;
 use crate::wire::{Ecn, PacketHeader, protocol};
 use core::net::IpAddr;
+use core::num::NonZeroU16;
 use gapless_recovery::Instant;
 
 impl Stack {
@@ -14,21 +15,62 @@ impl Stack {
     /// May change its answer: after every call that changes anything, and at [`next_deadline`](Self::next_deadline).
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        let transmit = self.poll(now, buffer, NonZeroU16::MIN)?;
+        Some(transmit.length)
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), for a device that cuts large segments up ([`StackConfig::trains`](crate::StackConfig::trains)): as many
+    /// segments of one connection as may leave now and find room, in one packet. Without such a device each packet is one segment.
+    ///
+    /// What leaves is the same whichever of the two is called, or both in turn.
+    ///
+    /// ```
+    /// use gapless_tcp::wire::Verify;
+    /// use gapless_tcp::{Checksums, Stack, StackConfig, Trains, Transmit};
+    ///
+    /// let config = StackConfig {
+    ///     trains: Some(Trains::default()),
+    ///     checksums: Checksums { send: Verify::Device, receive: Verify::Device },
+    ///     ..StackConfig::default()
+    /// };
+    /// let mut stack = Stack::new(config, [1, 2]);
+    /// let mut buffer = vec![0; usize::from(u16::MAX)];
+    /// # let now = gapless_tcp::Instant::from_nanos(0);
+    /// while let Some(transmit) = stack.poll_train(now, &mut buffer) {
+    ///     let Transmit { length, headers, segment_size, checksum, .. } = transmit;
+    ///     let packet = &buffer[..length];
+    ///     // The header of a virtio network device asks for just this: hdr_len, gso_size, csum_start and csum_offset.
+    ///     let gso_size = segment_size.map_or(0, |size| size.get());
+    ///     let (csum_start, csum_offset) = checksum.map_or((0, 0), |checksum| (checksum.start, checksum.offset));
+    /// #   let _ = (packet, headers, gso_size, csum_start, csum_offset);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn poll_train(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
+        let Some(trains) = self.config.trains else {
+            return self.poll(now, buffer, NonZeroU16::MIN);
+        };
+        let most = usize::from(trains.octets.max(self.config.mtu));
+        let length = buffer.len().min(most);
+        self.poll(now, buffer.get_mut(..length)?, trains.segments)
+    }
+
+    fn poll(&mut self, now: Instant, buffer: &mut [u8], most: NonZeroU16) -> Option<Transmit> {
         // D6: who has no room asks again; nobody's turn is over, and no answer is lost.
         if buffer.len() < usize::from(self.config.mtu) {
             return None;
         }
-        if let Some(length) = self.send_reply(buffer) {
-            return Some(length);
+        if let Some(transmit) = self.send_reply(buffer) {
+            return Some(transmit);
         }
         while let Some(slot) = self.slots.first(List::Ready) {
-            match self.send_of(now, slot, buffer) {
-                Some(length) => {
+            match self.send_of(now, slot, buffer, most) {
+                Some(transmit) => {
                     // Everybody in turn.
                     self.slots.pop(List::Ready);
                     self.slots.link(List::Ready, slot);
                     count(&mut self.stats.sent);
-                    return Some(length);
+                    return Some(transmit);
                 }
                 None => {
                     self.slots.pop(List::Ready);
@@ -39,8 +81,15 @@ impl Stack {
         None
     }
 
-    fn send_of(&mut self, now: Instant, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+    fn send_of(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        buffer: &mut [u8],
+        most: NonZeroU16,
+    ) -> Option<Transmit> {
         let checksums = self.config.checksums.send;
+        let hop_limit = self.config.hop_limit;
         let entry = self.slots.get_mut(slot)?;
         if entry.is_held {
             return None;
@@ -49,17 +98,21 @@ impl Stack {
             local: entry.tuple.local.ip(),
             remote: entry.tuple.remote.ip(),
         };
-        let header = self.ip_header(addresses.local, addresses.remote);
-        let connection = self.slots.get_mut(slot)?.connection_mut()?;
+        let header = ip_header(hop_limit, addresses.local, addresses.remote);
+        let connection = entry.connection_mut()?;
         let room = buffer.get_mut(header.len()..)?;
-        let length = connection.poll_transmit(now, addresses, room, checksums)?;
-        let packet = buffer.get_mut(..header.len().saturating_add(length))?;
+        let train = connection.poll_train(now, addresses, room, checksums, most)?;
+        let packet = buffer.get_mut(..header.len().saturating_add(train.length))?;
         let header = PacketHeader {
             ecn: connection.ecn(),
             ..header
         };
         header.write(packet, checksums)?;
-        Some(packet.len())
+        let transmit = Transmit::new(packet.len(), header.len(), train.header, checksums);
+        Some(Transmit {
+            segment_size: train.segment_size,
+            ..transmit
+        })
     }
 
     /// It has nothing more to send now: it waits for its time, or is over. That time was not told while it had something to send, and for a
@@ -85,7 +138,7 @@ impl Stack {
         self.put_away(now, slot);
     }
 
-    fn send_reply(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    fn send_reply(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
         let reply = *self.replies.waiting.get(self.replies.taken)?;
         self.replies.taken = self.replies.taken.saturating_add(1);
         if self.replies.taken >= self.replies.waiting.len() {
@@ -93,7 +146,7 @@ impl Stack {
             self.replies.taken = 0;
         }
         let checksums = self.config.checksums.send;
-        let ip = self.ip_header(reply.local, reply.remote);
+        let ip = ip_header(self.config.hop_limit, reply.local, reply.remote);
         let length = ip.len().saturating_add(reply.header.len());
         let packet = buffer.get_mut(..length)?;
         ip.write(packet, checksums)?;
@@ -102,16 +155,17 @@ impl Stack {
             .header
             .write(reply.local, reply.remote, segment, checksums)?;
         count(&mut self.stats.sent);
-        Some(length)
+        let header = reply.header.len();
+        Some(Transmit::new(length, ip.len(), header, checksums))
     }
+}
 
-    const fn ip_header(&self, source: IpAddr, destination: IpAddr) -> PacketHeader {
-        PacketHeader {
-            source,
-            destination,
-            protocol: protocol::TCP,
-            ecn: Ecn::NotCapable,
-            hop_limit: self.config.hop_limit,
-        }
+const fn ip_header(hop_limit: u8, source: IpAddr, destination: IpAddr) -> PacketHeader {
+    PacketHeader {
+        source,
+        destination,
+        protocol: protocol::TCP,
+        ecn: Ecn::NotCapable,
+        hop_limit,
     }
 }

@@ -23,4 +23,5 @@ pub use options::{
     MAX_OPTIONS, MAX_SACK_BLOCKS, MAX_WINDOW_SHIFT, Options, SackBlock, SackBlocks, Timestamps,
     UserTimeout,
 };
+pub(crate) use segment::CHECKSUM_AT;
 pub use segment::{Header, MAX_HEADER, MIN_HEADER, Segment, SegmentError, Verify};

@@ -201,7 +201,7 @@ impl Header {
 }
 
 /// Where the checksum stands, octets from the beginning of the header.
-const CHECKSUM_AT: usize = 16;
+pub(crate) const CHECKSUM_AT: usize = 16;
 
 #[cfg(test)]
 mod tests {

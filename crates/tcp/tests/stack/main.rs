@@ -15,3 +15,4 @@ mod listening;
 mod many;
 mod net;
 mod noise;
+mod trains;
