@@ -15,6 +15,7 @@ use core::panic::PanicInfo;
 mod deliberate;
 mod recovery;
 mod seq;
+mod sockets;
 mod tcp;
 mod tcp_wire;
 mod udx_wire;

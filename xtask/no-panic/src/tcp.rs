@@ -72,7 +72,8 @@ fn tcp_questions(connection: &Connection, state: State, now: Instant) -> u64 {
         connection.delivered_for_tests(),
         connection.stamps_for_tests(),
     ));
-    black_box(connection.unacknowledged());
+    black_box((connection.may_read(), connection.may_write()));
+    black_box((connection.has_nagle(), connection.unacknowledged()));
     connection.readable()
 }
 
@@ -139,10 +140,15 @@ fn tcp_stack_calls(stack: &mut Stack, now: Instant, id: Id, octets: &mut [u8], c
         2 => stack.abort(now, id),
         3 => stack.answer(now, id),
         4 => stack.set_user_timeout(now, id, Some(black_box(Duration::from_secs(7)))),
+        5 => stack.set_nagle(id, false),
         _ => {}
     }
     black_box((stack.accept(), stack.poll_changed()));
-    black_box(stack.connection(id).is_some());
+    if let Some(listener) = stack.poll_offered() {
+        black_box(stack.accept_from(listener));
+    }
+    black_box((stack.connection(id).is_some(), stack.may_transmit()));
+    black_box((stack.tuple(id), id.index()));
     let written = stack.write(id, octets).unwrap_or(0);
     written.max(stack.read(id, octets).unwrap_or(0))
 }

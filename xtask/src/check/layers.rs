@@ -3,16 +3,17 @@
 use crate::workspace;
 use anyhow::{Result, bail};
 
-/// The engines: no I/O, no `std`.
-pub(super) const ENGINES: [&str; 4] = [
+/// The engines, and what stands on them without `std`: no I/O.
+pub(super) const ENGINES: [&str; 5] = [
     "gapless-seq",
     "gapless-recovery",
     "gapless-udx",
     "gapless-tcp",
+    "gapless-sockets",
 ];
 
 /// What each crate below the sockets may depend on directly, development aside. A new name here is a decision.
-const ALLOWED: [(&str, &[&str]); 5] = [
+const ALLOWED: [(&str, &[&str]); 6] = [
     ("gapless-seq", &[]),
     ("gapless-recovery", &["gapless-seq"]),
     (
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 5] = [
             "thiserror",
         ],
     ),
+    ("gapless-sockets", &["gapless-tcp", "thiserror"]),
     ("gapless-link", &["thiserror"]),
 ];
 

@@ -116,6 +116,31 @@ impl Connection {
         }
     }
 
+    /// Whether a small segment waits for the acknowledgment of others (RFC 896, RFC 9293 3.7.4).
+    pub const fn set_nagle(&mut self, nagle: bool) {
+        self.config.nagle = nagle;
+    }
+
+    /// Whether one does.
+    #[must_use]
+    pub const fn has_nagle(&self) -> bool {
+        self.config.nagle
+    }
+
+    /// Whether [`read`](Self::read) would say something else than to wait.
+    #[must_use]
+    pub fn may_read(&self) -> bool {
+        let buffer = &self.inward.buffer;
+        buffer.readable() > 0 || buffer.has_ended() || self.ended.is_some()
+    }
+
+    /// Whether [`write`](Self::write) would say something else than to wait, unless the allocator refuses.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        let waits = self.ended.is_none() && !self.out.is_shut && self.state.may_write();
+        !waits || self.out.buffer.room() > 0
+    }
+
     /// How long something sent may go unacknowledged before the connection is given up, from now on (RFC 9293 3.9.1.8); `None`: for ever. What
     /// is outstanding counts from now. The peer is not told
     /// of it: the option of RFC 5482 is not implemented. While the

@@ -105,14 +105,31 @@ impl Stack {
 
     /// The next connection that waits, with both its ends. One of a listener that holds is not answered yet.
     pub fn accept(&mut self) -> Option<(Id, Tuple)> {
-        let slot = self.slots.pop(List::Accept)?;
+        let slot = self.slots.first(List::Accept)?;
+        self.take_offer(slot)
+    }
+
+    /// As [`accept`](Self::accept), of those that came to one listener.
+    pub fn accept_from(&mut self, listener: ListenerId) -> Option<(Id, Tuple)> {
+        let came = |entry: &super::slots::Slot| entry.listener == Some(listener.0);
+        let slot = self.slots.find(List::Accept, came)?;
+        self.take_offer(slot)
+    }
+
+    fn take_offer(&mut self, slot: u32) -> Option<(Id, Tuple)> {
+        self.slots.unlink(List::Accept, slot);
         let id = self.slots.id(slot);
-        let entry = self.slots.get_mut(slot)?;
+        let entry = self.slots.get(slot)?;
         let tuple = entry.tuple;
         if !entry.is_held {
             self.leave_queue(slot);
         }
         Some((id, tuple))
+    }
+
+    /// The next listener to which something came that [`accept`](Self::accept) would give, since it was told last.
+    pub fn poll_offered(&mut self) -> Option<ListenerId> {
+        self.listeners.next_news()
     }
 
     /// Answers a SYN that was held.
@@ -205,6 +222,12 @@ impl Stack {
         self.slots.held(id)?.connection()
     }
 
+    /// Both ends of a connection. `None` once it was released.
+    #[must_use]
+    pub fn tuple(&self, id: Id) -> Option<Tuple> {
+        Some(self.slots.held(id)?.tuple)
+    }
+
     /// See [`Connection::write`].
     ///
     /// # Errors
@@ -231,6 +254,14 @@ impl Stack {
     pub fn shutdown(&mut self, now: Instant, id: Id) {
         if let Some(connection) = self.connection_mut(id) {
             connection.shutdown(now);
+            self.stir(id);
+        }
+    }
+
+    /// See [`Connection::set_nagle`].
+    pub fn set_nagle(&mut self, id: Id, nagle: bool) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.set_nagle(nagle);
             self.stir(id);
         }
     }

@@ -254,7 +254,7 @@ impl Stack {
 
     fn join_queue(&mut self, slot: u32, listener: u32) {
         if let Some(listener) = self.listeners.get_mut(listener) {
-            listener.waiting = listener.waiting.saturating_add(1);
+            listener.queue();
         }
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.is_queued = true;

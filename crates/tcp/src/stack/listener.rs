@@ -20,11 +20,19 @@ pub(super) struct Listener {
     pub(super) waiting: usize,
     /// SYNs are not answered before the application has decided.
     pub(super) holds: bool,
+    /// Something came into its queue, and nobody was told.
+    is_news: bool,
 }
 
 impl Listener {
     pub(super) const fn is_full(&self) -> bool {
         self.waiting >= self.backlog
+    }
+
+    /// One more waits.
+    pub(super) fn queue(&mut self) {
+        self.waiting = self.waiting.saturating_add(1);
+        self.is_news = true;
     }
 }
 
@@ -59,6 +67,7 @@ impl Listeners {
             backlog: backlog.max(1),
             waiting: 0,
             holds,
+            is_news: false,
         });
         Ok(ListenerId(id))
     }
@@ -76,6 +85,13 @@ impl Listeners {
     pub(super) fn is_full(&self, id: u32) -> bool {
         let listener = self.list.iter().find(|listener| listener.id == id);
         listener.is_some_and(Listener::is_full)
+    }
+
+    /// The next one of which nobody was told that something waits.
+    pub(super) fn next_news(&mut self) -> Option<ListenerId> {
+        let listener = self.list.iter_mut().find(|listener| listener.is_news)?;
+        listener.is_news = false;
+        Some(ListenerId(listener.id))
     }
 
     pub(super) fn remove(&mut self, id: u32) {

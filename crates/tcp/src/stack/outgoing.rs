@@ -81,6 +81,15 @@ impl Stack {
         None
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) may have something: whoever sleeps until [`next_deadline`](Self::next_deadline) is to be
+    /// woken if so.
+    ///
+    /// May change its answer: after every call that changes anything.
+    #[must_use]
+    pub fn may_transmit(&self) -> bool {
+        !self.replies.waiting.is_empty() || self.slots.first(List::Ready).is_some()
+    }
+
     fn send_of(
         &mut self,
         now: Instant,

@@ -108,6 +108,15 @@ pub(super) struct Slots {
     most: usize,
 }
 
+impl Id {
+    /// A number that no other connection has as long as this one exists, below [`max_connections`](crate::StackConfig::max_connections): to find
+    /// in a table what the application keeps for it. The next connection in its place has the same.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.slot
+    }
+}
+
 impl Slots {
     pub(super) const fn new(most: usize) -> Self {
         Self {
@@ -233,6 +242,19 @@ impl Slots {
     pub(super) fn first(&self, list: List) -> Option<u32> {
         let (first, _) = self.ends(list);
         (first != NONE).then_some(first)
+    }
+
+    /// The first of a list of which this is true.
+    pub(super) fn find(&self, list: List, is_it: impl Fn(&Slot) -> bool) -> Option<u32> {
+        let mut slot = self.first(list)?;
+        for _ in 0..self.slots.len() {
+            let entry = self.get(slot)?;
+            if is_it(entry) {
+                return Some(slot);
+            }
+            slot = entry.links.get(of(list))?.next;
+        }
+        None
     }
 
     /// Takes the first of a list out.

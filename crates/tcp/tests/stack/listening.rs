@@ -262,6 +262,92 @@ fn held_syns_wait_for_the_decision() {
     assert_eq!(net.stacks[0].read(taken, &mut [0; 9]), Ok(5));
 }
 
+/// Who listens in several places takes what came to one of them, and is told of each arrival once.
+#[test]
+fn each_listener_has_a_queue_of_its_own() {
+    let mut net = Net::pair();
+    let listeners = [7, 8].map(|port| net.stacks[1].listen(None, Some(port), 10, false).unwrap());
+    assert_eq!(net.stacks[1].poll_offered(), None);
+    let now = net.now;
+    for port in [7, 8, 7] {
+        net.stacks[0].connect(now, None, end(1, port)).unwrap();
+    }
+    net.wait(SECOND / 10);
+    let mut offered = [net.stacks[1].poll_offered(), net.stacks[1].poll_offered()];
+    offered.sort_by_key(|listener| *listener != Some(listeners[0]));
+    assert_eq!(offered, listeners.map(Some));
+    assert_eq!(net.stacks[1].poll_offered(), None);
+    let mut ports = |listener| {
+        let accepted = std::iter::from_fn(|| net.stacks[1].accept_from(listener));
+        let tuples = accepted.map(|(_, tuple)| tuple.local.port());
+        tuples.collect::<Vec<_>>()
+    };
+    assert_eq!(ports(listeners[1]), [8]);
+    assert_eq!(ports(listeners[0]), [7, 7]);
+    assert_eq!(ports(listeners[1]), []);
+    assert!(net.stacks[1].accept().is_none());
+}
+
+/// What a handle that many share asks before it lets somebody wait.
+#[test]
+fn a_connection_tells_whether_a_call_would_wait() {
+    let mut net = Net::pair();
+    net.stacks[1].listen(None, Some(7), 10, false).unwrap();
+    assert!(!net.stacks[0].may_transmit());
+    let now = net.now;
+    let id = net.stacks[0].connect(now, None, end(1, 7)).unwrap();
+    assert!(net.stacks[0].may_transmit());
+    net.wait(SECOND / 10);
+    assert!(!net.stacks[0].may_transmit());
+    let (other, tuple) = net.stacks[1].accept().unwrap();
+    assert_eq!(net.stacks[1].tuple(other), Some(tuple));
+    assert_eq!(
+        net.stacks[0].tuple(id).map(|it| it.local),
+        Some(tuple.remote)
+    );
+    let asks = |net: &Net, host: usize, id| {
+        let connection = net.stacks[host].connection(id).unwrap();
+        (connection.may_read(), connection.may_write())
+    };
+    assert_eq!(asks(&net, 0, id), (false, true));
+    while net.stacks[0].write(id, &[7; 4096]).is_ok() {}
+    assert_eq!(asks(&net, 0, id), (false, false));
+    net.wait(SECOND / 10);
+    assert_eq!(asks(&net, 1, other), (true, true));
+    let now = net.now;
+    net.stacks[0].shutdown(now, id);
+    // It says that it is shut down.
+    assert_eq!(asks(&net, 0, id), (false, true));
+    net.stacks[1].abort(now, other);
+    assert_eq!(
+        net.stacks[1].connection(other).map(|it| it.may_write()),
+        Some(true)
+    );
+    net.wait(SECOND / 10);
+    assert_eq!(asks(&net, 0, id), (true, true));
+}
+
+/// RFC 896: a small segment waits for the answer to another, or does not.
+#[test]
+fn nagle_is_switched_while_the_connection_lives() {
+    for waits in [true, false] {
+        let mut net = Net::pair();
+        net.stacks[1].listen(None, Some(7), 10, false).unwrap();
+        let now = net.now;
+        let id = net.stacks[0].connect(now, None, end(1, 7)).unwrap();
+        net.wait(SECOND / 10);
+        net.stacks[0].set_nagle(id, waits);
+        assert_eq!(net.stacks[0].connection(id).unwrap().has_nagle(), waits);
+        for _ in 0..3 {
+            net.stacks[0].write(id, b"x").unwrap();
+            net.log.clear();
+            net.wait(Duration::from_millis(1));
+        }
+        let sent = net.log.iter().filter(|(host, _)| *host == 0).count();
+        assert_eq!(sent, usize::from(!waits));
+    }
+}
+
 /// RFC 9293 3.4.2, RFC 6191: late segments are answered, and a newer SYN between the same ends begins anew.
 #[test]
 fn time_wait_answers_and_can_be_reused() {
