@@ -50,6 +50,8 @@
 //! recovery does at `trace`.
 #![forbid(unsafe_code)]
 
+pub mod tcp;
+mod timer;
 mod udx;
 
 /// The examples of the front page compile.

@@ -18,7 +18,6 @@ pub(crate) mod send;
 mod shared;
 mod socket;
 mod streams;
-mod timer;
 mod trace;
 pub(crate) mod versions;
 mod wakes;

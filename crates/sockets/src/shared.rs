@@ -107,6 +107,10 @@ impl Core {
         self.driver.replace(driver)
     }
 
+    pub(crate) const fn take_sleeper(&mut self) -> Option<Waker> {
+        self.driver.take()
+    }
+
     /// The driver, if it sleeps and there is something for it to do.
     fn take_driver(&mut self) -> Option<Waker> {
         if self.stack.may_transmit() {

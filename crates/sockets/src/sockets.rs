@@ -161,6 +161,13 @@ impl<H: Host> Sockets<H> {
         answer
     }
 
+    /// Wakes who sleeps, although there is nothing to send.
+    pub fn rouse(&self) {
+        if let Some(driver) = self.host.with(Core::take_sleeper) {
+            driver.wake();
+        }
+    }
+
     /// Says that nobody will move packets any more. Whoever waits, or comes to wait, is told so.
     pub fn take_down(&self) {
         self.with(Core::take_down);

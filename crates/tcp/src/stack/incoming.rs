@@ -76,7 +76,9 @@ impl Stack {
         }
     }
 
-    fn is_ours(&self, address: IpAddr) -> bool {
+    /// Whether packets to this address are for this stack.
+    #[must_use]
+    pub fn is_ours(&self, address: IpAddr) -> bool {
         is_answerable(&address) && (self.config.any_address || self.addresses.contains(&address))
     }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
 /// A timer may wake its owner early, but never late (beyond tokio's granularity of 1 ms).
-pub(super) struct Timer {
+#[derive(Debug)]
+pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends, as long as it has not.
     armed: Option<Instant>,
@@ -14,7 +15,7 @@ pub(super) struct Timer {
 
 impl Timer {
     /// Must be called within a runtime.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -22,7 +23,7 @@ impl Timer {
     }
 
     /// Ready when `deadline` has passed; otherwise the task will be woken by then.
-    pub(super) fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         // A later deadline keeps the earlier alarm: most deadlines move on long before they are reached, and one early wake-up
         // costs less than setting the timer anew for each of them.
         if self.armed.is_none_or(|armed| deadline < armed) {
