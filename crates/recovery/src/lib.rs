@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use core::time::Duration;
-//! use gapless_recovery::{Class, Config, Instant, Permission, Recovery};
+//! use gapless_recovery::{Class, Config, Instant, Permission, Recovery, Run};
 //!
 //! let mut now = Instant::ZERO;
 //! let mut recovery: Recovery<&str> = Recovery::new(&Config::default(), now);
@@ -77,7 +77,7 @@ pub use congestion::{
 };
 pub use event::{Event, Stats};
 pub use rate::{RateSample, SentState};
-pub use recovery::{AckError, AckOutcome, Broken, Echo, Permission, Recovery};
+pub use recovery::{AckError, AckOutcome, Broken, Echo, Permission, Recovery, Run};
 pub use rtt::Rtt;
 pub use sent_log::{CommitError, Number, RecordId, ResendError, SplitError};
 pub use time::Instant;

@@ -94,9 +94,22 @@ impl Pacer {
         Some(now.saturating_add(Duration::from_nanos(wait)))
     }
 
-    pub(crate) fn on_sent(&mut self, now: Instant, bytes: u32) {
+    /// How many packets of `bytes` may be sent at once.
+    pub(crate) fn allowed(&self, now: Instant, bytes: u32) -> u64 {
+        let bytes = u64::from(bytes);
+        if !self.enabled {
+            return u64::MAX;
+        }
+        // Packets beyond the bucket's size are asked for one by one.
+        if bytes > self.capacity {
+            return 0;
+        }
+        self.tokens_at(now).checked_div(bytes).unwrap_or(0)
+    }
+
+    pub(crate) fn on_sent(&mut self, now: Instant, bytes: u64) {
         if self.enabled {
-            self.tokens = self.tokens_at(now).saturating_sub(u64::from(bytes));
+            self.tokens = self.tokens_at(now).saturating_sub(bytes);
             self.filled_at = self.filled_at.max(now);
         }
     }

@@ -8,7 +8,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 use gapless_recovery::{
     Ack, Bbr, Class, Config, Controller, Cubic, Echo, Instant, NewReno, Number, RateSample,
-    RecordId, Recovery, Rtt,
+    RecordId, Recovery, Rtt, Run,
 };
 
 /// What a packet of UDX carried.
@@ -188,6 +188,16 @@ fn send<R>(recovery: &mut Recovery<R>, now: Instant, sent: &Sent, pieces: [R; 4]
     let _ = black_box(recovery.split(id, c, d));
     recovery.on_app_limited();
     black_box(recovery.poll_mtu_probe(now));
+}
+
+#[unsafe(no_mangle)]
+fn recovery_commit_run(
+    recovery: &mut Recovery<Piece>,
+    now: Instant,
+    run: Run,
+    what: fn(u64) -> Piece,
+) -> u64 {
+    recovery.commit_run(now, run, what)
 }
 
 #[unsafe(no_mangle)]

@@ -4,6 +4,7 @@ mod acking;
 mod check;
 mod cumulative;
 mod rewind;
+mod run;
 mod spurious;
 mod timing;
 
@@ -27,6 +28,7 @@ use crate::time::Instant;
 
 pub use acking::{AckError, AckOutcome};
 pub use check::Broken;
+pub use run::Run;
 
 pub use spurious::Echo;
 
@@ -381,7 +383,7 @@ impl<R> Recovery<R> {
                 count(&mut self.stats.mtu_probes_sent, 1);
             }
         }
-        self.after_sending(now, bytes, before.in_flight);
+        self.after_sending(now, 1, u64::from(bytes), before.in_flight);
         Ok(number)
     }
 
@@ -403,7 +405,7 @@ impl<R> Recovery<R> {
         self.pto.on_sent(now, before.nothing_in_flight);
         count(&mut self.stats.packets_resent, 1);
         count(&mut self.stats.bytes_resent, u64::from(bytes));
-        self.after_sending(now, bytes, before.in_flight);
+        self.after_sending(now, 1, u64::from(bytes), before.in_flight);
         Ok(number)
     }
 
@@ -578,12 +580,12 @@ impl<R> Recovery<R> {
         }
     }
 
-    fn after_sending(&mut self, now: Instant, bytes: u32, in_flight_before: u64) {
-        let size = u64::from(bytes);
-        self.control.on_sent(now, size, in_flight_before);
+    /// `bytes` of so many packets left.
+    fn after_sending(&mut self, now: Instant, packets: u64, bytes: u64, in_flight_before: u64) {
+        self.control.on_sent(now, bytes, in_flight_before);
         self.pacer.on_sent(now, bytes);
         if let Some(prr) = &mut self.prr {
-            prr.on_sent(size);
+            prr.on_sent(bytes);
         }
         // With room for less than two packets the window counts as used: what is to be sent next may be larger than one.
         let room = u64::from(self.mtu.current()).saturating_mul(2);
@@ -592,8 +594,8 @@ impl<R> Recovery<R> {
         }
         self.release_at = None;
         self.cumulative.on_sent();
-        count(&mut self.stats.packets_sent, 1);
-        count(&mut self.stats.bytes_sent, size);
+        count(&mut self.stats.packets_sent, packets);
+        count(&mut self.stats.bytes_sent, bytes);
     }
 
     fn update_pacer(&mut self) {

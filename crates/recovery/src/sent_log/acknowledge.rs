@@ -171,38 +171,32 @@ fn deliver_record<R>(
     };
     let (latest, ambiguous) = (record.latest, record.resent);
     let names_largest = numbers.contains(&largest);
-    let mut what = Some(record.what);
-    transmissions.deliver_range(
-        latest,
-        latest.saturating_add(1),
-        |order, transmission, was_lost| {
-            let delivered = Delivered {
-                order,
-                transmission,
-                was_lost,
-                ambiguous,
-                previous_lost,
-                numbers: numbers.clone(),
-                largest: names_largest,
-            };
-            visit(delivered, what.take());
-        },
-    );
-    if let Some(what) = what {
-        mark!(ForgottenAcked);
-        // Its last transmission is no longer remembered; what arrived has arrived nevertheless.
-        let forgotten = Transmission::forgotten();
+    if let Some((transmission, was_lost)) = transmissions.deliver(latest) {
         let delivered = Delivered {
-            order: 0,
-            transmission: &forgotten,
-            was_lost: None,
-            ambiguous: true,
+            order: latest,
+            transmission,
+            was_lost,
+            ambiguous,
             previous_lost,
             numbers,
-            largest: false,
+            largest: names_largest,
         };
-        visit(delivered, Some(what));
+        visit(delivered, Some(record.what));
+        return;
     }
+    mark!(ForgottenAcked);
+    // Its last transmission is no longer remembered; what arrived has arrived nevertheless.
+    let forgotten = Transmission::forgotten();
+    let delivered = Delivered {
+        order: 0,
+        transmission: &forgotten,
+        was_lost: None,
+        ambiguous: true,
+        previous_lost,
+        numbers,
+        largest: false,
+    };
+    visit(delivered, Some(record.what));
 }
 
 /// The first position whose span does not satisfy `before`; spans are sorted.

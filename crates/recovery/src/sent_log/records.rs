@@ -224,18 +224,22 @@ impl<R> Records<R> {
     }
 
     pub(crate) fn remove(&mut self, id: RecordId) -> Option<Record<R>> {
-        self.get(id)?;
-        self.dequeue(id);
-        if self.get(id)?.class == Class::Reliable {
-            self.unlink(id.slot);
-        }
         let free = self.free;
         let slot = self.slots.get_mut(index(u64::from(id.slot)))?;
-        let record = slot.record.take();
+        if slot.generation != id.generation {
+            return None;
+        }
+        let record = slot.record.take()?;
         slot.next_free = free;
         self.free = id.slot;
         self.len = self.len.saturating_sub(1);
-        record
+        if record.queued {
+            self.close_queue(record.queue_before, record.queue_after);
+        }
+        if record.class == Class::Reliable {
+            self.close_age(record.older, record.newer);
+        }
+        Some(record)
     }
 
     pub(crate) fn remove_where(&mut self, mut f: impl FnMut(&R) -> bool) {
@@ -276,15 +280,7 @@ impl<R> Records<R> {
         let (before, after) = (record.queue_before, record.queue_after);
         record.queue_before = NIL;
         record.queue_after = NIL;
-        match self.at(before) {
-            Some(record) => record.queue_after = after,
-            None => self.queue_head = after,
-        }
-        match self.at(after) {
-            Some(record) => record.queue_before = before,
-            None => self.queue_tail = before,
-        }
-        self.queued = self.queued.saturating_sub(1);
+        self.close_queue(before, after);
     }
 
     /// Gives the memory back if nothing is stored. Names stay unique: the generation goes on.
@@ -357,9 +353,8 @@ impl<R> Records<R> {
         self.reliable = self.reliable.saturating_add(1);
     }
 
-    fn unlink(&mut self, slot: u32) {
-        let Some(record) = self.at(slot) else { return };
-        let (older, newer) = (record.older, record.newer);
+    /// What stood between these in the order of age is gone.
+    fn close_age(&mut self, older: u32, newer: u32) {
         match self.at(older) {
             Some(record) => record.newer = newer,
             None => self.oldest = newer,
@@ -369,6 +364,19 @@ impl<R> Records<R> {
             None => self.newest = older,
         }
         self.reliable = self.reliable.saturating_sub(1);
+    }
+
+    /// What stood between these in the queue is gone.
+    fn close_queue(&mut self, before: u32, after: u32) {
+        match self.at(before) {
+            Some(record) => record.queue_after = after,
+            None => self.queue_head = after,
+        }
+        match self.at(after) {
+            Some(record) => record.queue_before = before,
+            None => self.queue_tail = before,
+        }
+        self.queued = self.queued.saturating_sub(1);
     }
 
     fn queue_after(&mut self, id: RecordId, before: u32) {

@@ -75,6 +75,20 @@ impl Transmission {
         transmission
     }
 
+    /// It was delivered. The episode if it had been declared lost.
+    fn leave(&self, flight: &mut Flight, delivered_since_loss: &mut bool) -> Option<u32> {
+        match self.state {
+            State::Lost { episode } => {
+                *delivered_since_loss = true;
+                Some(episode)
+            }
+            State::InFlight | State::Closed { .. } => {
+                flight.leave(self.charge());
+                None
+            }
+        }
+    }
+
     /// What it takes of the congestion window while in flight.
     fn charge(&self) -> u64 {
         if self.foreign {
@@ -215,18 +229,20 @@ impl Transmissions {
             ..
         } = self;
         close_range(ring, from, to, |order, transmission| {
-            let was_lost = match transmission.state {
-                State::Lost { episode } => {
-                    *delivered_since_loss = true;
-                    Some(episode)
-                }
-                State::InFlight | State::Closed { .. } => {
-                    flight.leave(transmission.charge());
-                    None
-                }
-            };
+            let was_lost = transmission.leave(flight, delivered_since_loss);
             visit(order, transmission, was_lost);
         })
+    }
+
+    /// As [`deliver_range`](Self::deliver_range), for a single one; `None` if it is not open.
+    pub(crate) fn deliver(&mut self, order: u64) -> Option<(&Transmission, Option<u32>)> {
+        let transmission = self.ring.get_mut(order)?;
+        if transmission.closed().is_some() {
+            return None;
+        }
+        let was_lost = transmission.leave(&mut self.flight, &mut self.delivered_since_loss);
+        transmission.close(1);
+        Some((transmission, was_lost))
     }
 
     /// The oldest in flight below `below`.

@@ -14,7 +14,7 @@ use gapless_seq::{mark, sabotage};
 const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Acknowledgments owed at once at most: those that say the same matter to a peer that counts duplicates, and three are enough for it.
-const MOST_OWED: u8 = 4;
+pub(super) const MOST_OWED: u8 = 4;
 
 impl Connection {
     /// Takes a segment that the stack found to be this connection's.

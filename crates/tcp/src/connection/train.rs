@@ -1,11 +1,11 @@
 //! Segment trains: segments that leave one after the other, written as one large segment for a device that cuts it up (segmentation offload: TSO, GSO).
 
 use super::plan::Plan;
-use super::{Connection, State};
+use super::{Connection, Record, State};
 use crate::wire::{Flags, Header};
 use core::num::NonZeroU16;
 use core::ops::Range;
-use gapless_recovery::{Class, Instant};
+use gapless_recovery::{Class, Instant, Run};
 
 /// What [`Connection::poll_train`] wrote.
 ///
@@ -71,7 +71,9 @@ impl Connection {
         let Some(size) = NonZeroU16::new(size).filter(|_| is_full && !is_alone) else {
             return outgoing;
         };
-        for _ in 1..limits.segments.get() {
+        let mut left = self.commit_full(now, &mut outgoing, size, limits, room);
+        while left > 0 {
+            left = left.saturating_sub(1);
             let has_room = length(&outgoing.data).saturating_add(u64::from(size.get())) <= room;
             let end = outgoing.data.end;
             if !has_room || end == self.out.buffer.end() {
@@ -93,6 +95,55 @@ impl Connection {
             }
         }
         outgoing
+    }
+
+    /// Those of them behind which there is more: full ones without question, of which only recovery has to say how many may leave. How many
+    /// segments the train may have beside these.
+    fn commit_full(
+        &mut self,
+        now: Instant,
+        outgoing: &mut Outgoing,
+        size: NonZeroU16,
+        limits: Limits,
+        room: u64,
+    ) -> u16 {
+        let others = limits.segments.get().saturating_sub(1);
+        let octets_each = u64::from(size.get());
+        let next = outgoing.data.end;
+        let behind = self.out.buffer.end().saturating_sub(next).saturating_sub(1);
+        let octets = behind
+            .min(self.window_room())
+            .min(room.saturating_sub(length(&outgoing.data)));
+        let most = octets
+            .checked_div(octets_each)
+            .unwrap_or(0)
+            .min(u64::from(others));
+        let run = Run {
+            bytes: self.cost(octets_each),
+            span: octets_each,
+            most,
+        };
+        if most == 0 || self.next() != next {
+            return others;
+        }
+        let committed = self.recovery.commit_run(now, run, |start| Record {
+            start,
+            end: start.saturating_add(octets_each),
+            syn: false,
+            fin: false,
+        });
+        if committed == 0 {
+            return others;
+        }
+        self.out.owes_probe = false;
+        self.out.max = self.out.max.max(self.next());
+        for _ in 0..committed.min(u64::from(super::arrive::MOST_OWED)) {
+            self.note_acknowledged();
+        }
+        outgoing.data.end = self.next();
+        outgoing.size = Some(size);
+        let committed = u16::try_from(committed).unwrap_or(u16::MAX);
+        others.saturating_sub(committed)
     }
 }
 
