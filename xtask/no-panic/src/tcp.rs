@@ -92,7 +92,9 @@ fn tcp_stack_device(
     now: Instant,
     packets: &[(&[u8], Verify)],
     room: &mut [u8],
+    local: SocketAddr,
 ) -> Option<Transmit> {
+    black_box(stack.is_ours(local.ip()));
     let arrivals = packets.iter().map(|(packet, checksum)| Arrival {
         checksum: *checksum,
         ..Arrival::from(*packet)

@@ -235,7 +235,10 @@ impl Stack {
     pub fn write(&mut self, id: Id, octets: &[u8]) -> Result<usize, WriteError> {
         let gone = WriteError::Ended(CloseReason::Aborted);
         let written = self.connection_mut(id).ok_or(gone)?.write(octets);
-        self.stir(id);
+        // Who asks again and again for room that is not there makes no work beyond that.
+        if written.is_ok_and(|written| written > 0) {
+            self.stir(id);
+        }
         written
     }
 
@@ -246,7 +249,9 @@ impl Stack {
     pub fn read(&mut self, id: Id, to: &mut [u8]) -> Result<usize, ReadError> {
         let gone = ReadError::Ended(CloseReason::Aborted);
         let read = self.connection_mut(id).ok_or(gone)?.read(to);
-        self.stir(id);
+        if read.is_ok_and(|read| read > 0) {
+            self.stir(id);
+        }
         read
     }
 

@@ -67,8 +67,7 @@ impl Stack {
             match self.send_of(now, slot, buffer, most) {
                 Some(transmit) => {
                     // Everybody in turn.
-                    self.slots.pop(List::Ready);
-                    self.slots.link(List::Ready, slot);
+                    self.slots.turn(List::Ready);
                     count(&mut self.stats.sent);
                     return Some(transmit);
                 }

@@ -269,6 +269,16 @@ impl Slots {
         Some(slot)
     }
 
+    /// Puts the first of a list to its end.
+    pub(super) fn turn(&mut self, list: List) {
+        let (first, last) = self.ends(list);
+        if first != last
+            && let Some(slot) = self.pop(list)
+        {
+            self.link(list, slot);
+        }
+    }
+
     /// Takes a slot out of a list: a walk from its first, for rare use.
     pub(super) fn unlink(&mut self, list: List, slot: u32) {
         let Some(next) = self

@@ -68,11 +68,13 @@ impl Table {
         let mut hasher = SipHasher13::new_with_keys(first, second);
         for end in [tuple.local, tuple.remote] {
             match end.ip() {
-                IpAddr::V4(address) => hasher.write(&address.octets()),
+                IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
                 IpAddr::V6(address) => hasher.write(&address.octets()),
             }
-            hasher.write(&end.port().to_be_bytes());
         }
+        let ports = [tuple.local.port(), tuple.remote.port()].map(u32::from);
+        let [local, remote] = ports;
+        hasher.write_u32(local.wrapping_shl(16) | remote);
         hasher.finish()
     }
 

@@ -30,17 +30,22 @@ impl Checksum {
     /// families are no pair that anything was sent between; their sum fits no packet.
     #[must_use]
     pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> Self {
-        let mut sum = Self::new();
+        let word = |octets: [u8; 4]| u64::from(u32::from_ne_bytes(octets));
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let mut sum = word(length.to_be_bytes()).wrapping_add(word([0, protocol, 0, 0]));
         for address in [source, destination] {
             match address {
-                IpAddr::V4(address) => sum.add(&address.octets()),
-                IpAddr::V6(address) => sum.add(&address.octets()),
+                IpAddr::V4(address) => sum = sum.wrapping_add(word(address.octets())),
+                IpAddr::V6(address) => {
+                    let octets = address.octets();
+                    let (words, _) = octets.as_chunks::<4>();
+                    sum = words
+                        .iter()
+                        .fold(sum, |sum, octets| sum.wrapping_add(word(*octets)));
+                }
             }
         }
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        sum.add(&length.to_be_bytes());
-        sum.add(&[0, protocol]);
-        sum
+        Self { sum }
     }
 
     /// Adds octets; an odd one at the end counts as the high half of a word.

@@ -256,21 +256,28 @@ impl PacketHeader {
     ) -> Option<usize> {
         const DONT_FRAGMENT: u16 = 0x4000;
         let total = u16::try_from(packet.len()).ok()?;
-        let mut writer = Writer::new(packet);
-        writer.array([0x45, self.ecn.bits()])?;
-        writer.u16(total)?;
-        writer.u16(0)?;
-        writer.u16(DONT_FRAGMENT)?;
-        writer.array([self.hop_limit, self.protocol])?;
-        writer.u16(0)?;
-        writer.array(source.octets())?;
-        writer.array(destination.octets())?;
+        let [t0, t1] = total.to_be_bytes();
+        let [f0, f1] = DONT_FRAGMENT.to_be_bytes();
+        let [s0, s1, s2, s3] = source.octets();
+        let [d0, d1, d2, d3] = destination.octets();
+        let with = |[c0, c1]: [u8; 2]| {
+            #[rustfmt::skip]
+            let header = [
+                0x45, self.ecn.bits(), t0, t1,
+                0, 0, f0, f1,
+                self.hop_limit, self.protocol, c0, c1,
+                s0, s1, s2, s3,
+                d0, d1, d2, d3,
+            ];
+            header
+        };
+        let mut header: [u8; IPV4_HEADER] = with([0, 0]);
         if verify == Verify::Here {
             let mut sum = Checksum::new();
-            sum.add(packet.get(..IPV4_HEADER)?);
-            let place = packet.get_mut(10..)?.first_chunk_mut::<2>()?;
-            *place = sum.finish().to_be_bytes();
+            sum.add(&header);
+            header = with(sum.finish().to_be_bytes());
         }
+        *packet.first_chunk_mut()? = header;
         Some(IPV4_HEADER)
     }
 

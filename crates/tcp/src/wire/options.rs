@@ -141,6 +141,13 @@ impl Options {
     #[must_use]
     pub fn parse(octets: &[u8]) -> Self {
         let mut options = Self::NONE;
+        if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, content @ ..] = octets
+            && content.len() == 8
+        {
+            // RFC 7323 appendix A: all that nearly every segment has.
+            options.take(kind::TIMESTAMPS, content);
+            return options;
+        }
         let mut reader = Reader::new(octets);
         while let Some(kind) = reader.u8() {
             match kind {

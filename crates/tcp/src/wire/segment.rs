@@ -4,7 +4,6 @@ use super::checksum::Checksum;
 use super::flags::Flags;
 use super::ip::protocol;
 use super::options::{MAX_OPTIONS, Options};
-use super::reader::Reader;
 use super::writer::Writer;
 use core::net::IpAddr;
 use gapless_seq::Wire32;
@@ -121,24 +120,24 @@ fn split(octets: &[u8]) -> Result<(&[u8], &[u8]), SegmentError> {
 }
 
 fn parse_header(octets: &[u8]) -> Option<Header> {
-    let mut reader = Reader::new(octets);
-    let source_port = reader.u16()?;
-    let destination_port = reader.u16()?;
-    let sequence = reader.u32()?.into();
-    let acknowledgment = reader.u32()?.into();
-    let [_offset, flags] = reader.array()?;
-    let window = reader.u16()?;
-    let _checksum = reader.u16()?;
-    let urgent = reader.u16()?;
+    let (fixed, options) = octets.split_first_chunk::<MIN_HEADER>()?;
+    #[rustfmt::skip]
+    let [
+        p0, p1, q0, q1,
+        s0, s1, s2, s3,
+        a0, a1, a2, a3,
+        _offset, flags, w0, w1,
+        _, _, u0, u1,
+    ] = *fixed;
     Some(Header {
-        source_port,
-        destination_port,
-        sequence,
-        acknowledgment,
+        source_port: u16::from_be_bytes([p0, p1]),
+        destination_port: u16::from_be_bytes([q0, q1]),
+        sequence: u32::from_be_bytes([s0, s1, s2, s3]).into(),
+        acknowledgment: u32::from_be_bytes([a0, a1, a2, a3]).into(),
         flags: Flags::from_octet(flags),
-        window,
-        urgent,
-        options: Options::parse(reader.rest()),
+        window: u16::from_be_bytes([w0, w1]),
+        urgent: u16::from_be_bytes([u0, u1]),
+        options: Options::parse(options),
     })
 }
 
@@ -177,14 +176,7 @@ impl Header {
         let words = u8::try_from(length.checked_div(4)?).ok()?;
         let sum = Checksum::pseudo_header(source, destination, protocol::TCP, segment.len());
         let mut writer = Writer::new(segment);
-        writer.u16(self.source_port)?;
-        writer.u16(self.destination_port)?;
-        writer.u32(self.sequence.into())?;
-        writer.u32(self.acknowledgment.into())?;
-        writer.array([words.wrapping_shl(4), self.flags.octet()])?;
-        writer.u16(self.window)?;
-        writer.u16(0)?;
-        writer.u16(self.urgent)?;
+        writer.array(self.fixed(words))?;
         self.options.write(&mut writer)?;
         let field = match verify {
             Verify::Here => {
@@ -197,6 +189,26 @@ impl Header {
         let place = segment.get_mut(CHECKSUM_AT..)?.first_chunk_mut::<2>()?;
         *place = field.to_be_bytes();
         Some(length)
+    }
+
+    /// What stands before the options, without the checksum.
+    fn fixed(&self, words: u8) -> [u8; MIN_HEADER] {
+        let [p0, p1] = self.source_port.to_be_bytes();
+        let [q0, q1] = self.destination_port.to_be_bytes();
+        let [s0, s1, s2, s3] = u32::from(self.sequence).to_be_bytes();
+        let [a0, a1, a2, a3] = u32::from(self.acknowledgment).to_be_bytes();
+        let [w0, w1] = self.window.to_be_bytes();
+        let [u0, u1] = self.urgent.to_be_bytes();
+        let offset = words.wrapping_shl(4);
+        #[rustfmt::skip]
+        let fixed = [
+            p0, p1, q0, q1,
+            s0, s1, s2, s3,
+            a0, a1, a2, a3,
+            offset, self.flags.octet(), w0, w1,
+            0, 0, u0, u1,
+        ];
+        fixed
     }
 }
 
