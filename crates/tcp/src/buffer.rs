@@ -66,6 +66,15 @@ impl ByteRing {
         }
     }
 
+    /// Whether so many octets would stand in a fourth of what is held, or nothing stands in it: memory that is worth giving back.
+    pub(crate) fn is_roomy_for(&self, held: u64) -> bool {
+        let capacity = self.capacity();
+        if held == 0 {
+            return capacity > 0;
+        }
+        capacity > FIRST_CAPACITY && held <= wide(capacity.wrapping_shr(2))
+    }
+
     #[cold]
     fn move_to(&mut self, capacity: usize, kept: Range<u64>) -> Result<(), OutOfMemory> {
         let mut larger = Self {

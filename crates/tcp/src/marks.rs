@@ -36,6 +36,8 @@ gapless_seq::marks! {
     UpdateOwed,
     /// A window is rounded up, so that its edge does not seem to move left.
     RoundedUp,
+    /// A window grew with what the application takes out.
+    WindowGrew,
     /// Blocks had no room beside data.
     BlocksWait,
     /// An acknowledgment was held back, and nothing came to go along with.
@@ -43,6 +45,8 @@ gapless_seq::marks! {
 
     // Sending.
 
+    /// More may be written than at first, because the congestion window has grown.
+    SendBufferGrew,
     /// Nagle's algorithm holds a segment.
     NagleHolds,
     /// The window is too small to be worth a segment.

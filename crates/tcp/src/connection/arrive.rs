@@ -164,6 +164,7 @@ impl Connection {
             self.abort(now);
             return;
         }
+        self.tune_window(now, segment);
         match self.inward.buffer.accept(start, segment.payload, fin) {
             Ok(accepted) if accepted.ended => {
                 self.enter(now, self.state.after_fin());
@@ -172,6 +173,28 @@ impl Connection {
             Ok(accepted) => self.owe_for(now, segment, accepted),
             // As if it had been lost (R17); the acknowledgment tells what is here.
             Err(_) => self.owe_another(),
+        }
+    }
+
+    /// The window grows as far as the path and the application ask for it. What the segment tells of the round trip is the time since the
+    /// acknowledgment left that made the peer send it, if it did.
+    fn tune_window(&mut self, now: Instant, segment: &Segment<'_>) {
+        let read = self.inward.buffer.window().read();
+        let limit = self.inward.buffer.window().limit();
+        if limit >= self.config.receive_buffer {
+            return;
+        }
+        let stamps = self.inward.stamps.as_ref();
+        let echoed = stamps
+            .zip(segment.header.options.timestamps)
+            .and_then(|(ours, stamps)| ours.round_trip(now, stamps));
+        let known = self.recovery.rtt().smoothed();
+        let wanted = self.inward.tuning.on_data(now, read, echoed, known);
+        let wanted = wanted.map(|wanted| u32::try_from(wanted).unwrap_or(u32::MAX));
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > limit) {
+            mark!(WindowGrew);
+            let wanted = wanted.min(self.config.receive_buffer);
+            self.inward.buffer.window_mut().grow(wanted);
         }
     }
 

@@ -42,10 +42,20 @@ impl Connection {
         if self.out.is_shut || !self.state.may_write() {
             return Err(WriteError::ShutDown);
         }
+        self.out.buffer.set_limit(self.send_limit());
         match self.out.buffer.write(octets) {
             0 if !octets.is_empty() => Err(WriteError::WouldBlock),
             written => Ok(written),
         }
+    }
+
+    /// What waits to be sent is twice what may be on its way: then something is there for each acknowledgment, and no more memory held than
+    /// the path can use. It follows the window down as well as up.
+    fn send_limit(&self) -> u32 {
+        let window = self.recovery.congestion_window().saturating_mul(2);
+        let window = u32::try_from(window).unwrap_or(u32::MAX);
+        mark!(SendBufferGrew, window > self.config.first_send_buffer);
+        window.max(self.config.first_send_buffer)
     }
 
     /// Takes up to `to.len()` octets out. How many; none at the end of the peer's stream.
@@ -138,7 +148,7 @@ impl Connection {
     #[must_use]
     pub fn may_write(&self) -> bool {
         let waits = self.ended.is_none() && !self.out.is_shut && self.state.may_write();
-        !waits || self.out.buffer.room() > 0
+        !waits || self.out.buffer.has_room(self.send_limit())
     }
 
     /// How long something sent may go unacknowledged before the connection is given up, from now on (RFC 9293 3.9.1.8); `None`: for ever. What

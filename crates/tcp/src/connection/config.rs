@@ -7,15 +7,22 @@ use gapless_recovery::{Algorithm, Config as RecoveryConfig, Controller};
 /// Limits and habits of a connection.
 ///
 /// Memory: both buffers grow with what is in them, to `receive_buffer` (and one rounding of the window, at most 16 KiB) and `send_buffer`
-/// octets, rounded up to a power of two; the books of what is in flight to `max_segments` times some 200 octets; behind holes 600
+/// octets, rounded up to a power of two. How much may be in them follows from the path: at first `first_receive_buffer` and
+/// `first_send_buffer` octets, then twice of what the application takes out in a round trip, and twice the congestion window. The books of what is in flight to `max_segments` times some 200 octets; behind holes 600
 /// octets. A connection that has waited for nothing for a second holds none of it. Times count in whole milliseconds, rounded up, and from
 /// 49 days on as for ever.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Octets that may wait for the application to read them.
+    /// Octets that may wait for the application to read them, at most. The shift of windows follows from it (RFC 7323 2.3).
     pub receive_buffer: u32,
-    /// Octets that may wait for the peer to acknowledge them.
+    /// As many at first: the window grows when an application that keeps up is held back by it, and never becomes smaller again. From
+    /// `receive_buffer` on it means that the window is as large as it gets from the beginning.
+    pub first_receive_buffer: u32,
+    /// Octets that may wait for the peer to acknowledge them, at most.
     pub send_buffer: u32,
+    /// As many in any case; beyond, twice what the congestion window has room for: one half of it on its way, and one to follow. From
+    /// `send_buffer` on it means that the path is not asked.
+    pub first_send_buffer: u32,
     /// Segments that may be in flight.
     pub max_segments: usize,
     /// Offer windows beyond 64 KiB (RFC 7323 section 2).
@@ -66,6 +73,14 @@ pub struct Config {
     pub time_wait: Duration,
 }
 
+impl Config {
+    /// The window that our SYN tells, which is not shifted (RFC 7323 2.2).
+    pub(crate) fn first_window(&self) -> u16 {
+        let first = self.first_receive_buffer.min(self.receive_buffer);
+        u16::try_from(first).unwrap_or(u16::MAX)
+    }
+}
+
 /// Makes the congestion controller of a new connection.
 pub type MakeController = fn(&RecoveryConfig) -> Box<dyn Controller>;
 
@@ -95,7 +110,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             receive_buffer: 1 << 20,
+            // As much as a window tells that is not shifted; four rounds of slow start.
+            first_receive_buffer: 1 << 16,
             send_buffer: 1 << 20,
+            first_send_buffer: 1 << 16,
             max_segments: 8192,
             window_scale: true,
             timestamps: true,

@@ -54,6 +54,8 @@ pub(super) struct Asking {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Habits {
     pub(super) receive_buffer: u32,
+    pub(super) first_receive_buffer: u32,
+    pub(super) first_send_buffer: u32,
     pub(super) ack_delay: Millis,
     pub(super) user_timeout: Millis,
     pub(super) fin_wait_timeout: Millis,
@@ -75,6 +77,8 @@ impl Habits {
         };
         Self {
             receive_buffer: config.receive_buffer,
+            first_receive_buffer: config.first_receive_buffer.min(config.receive_buffer),
+            first_send_buffer: config.first_send_buffer.min(config.send_buffer),
             ack_delay: config.ack_delay.into(),
             user_timeout: config.user_timeout.into(),
             fin_wait_timeout: config.fin_wait_timeout.into(),

@@ -22,7 +22,7 @@ mod timers;
 mod train;
 mod transmit;
 
-use crate::receive::ReceiveBuffer;
+use crate::receive::{ReceiveBuffer, Tuning};
 use crate::send::SendBuffer;
 use ecn::Notification;
 use gapless_recovery::{Instant, Recovery};
@@ -122,6 +122,8 @@ struct Receiving {
     /// IRS.
     first: u64,
     buffer: ReceiveBuffer,
+    /// How large its window is to be.
+    tuning: Tuning,
     /// RFC 2018: both sides permit it.
     has_sack: bool,
     /// RFC 7323: both sides have them.
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn a_connection_is_small() {
         assert!(
-            size_of::<Connection>() <= 1664,
+            size_of::<Connection>() <= 1744,
             "{}",
             size_of::<Connection>()
         );

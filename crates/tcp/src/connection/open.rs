@@ -6,7 +6,7 @@ use super::plan::HEADER;
 use super::stamps::Stamps;
 use super::timers::Timers;
 use super::{Config, Connection, Receiving, Record, Sending, State};
-use crate::receive::{ReceiveBuffer, ReceiveWindow};
+use crate::receive::{ReceiveBuffer, ReceiveWindow, Tuning};
 use crate::send::SendBuffer;
 use crate::wire::{Header, Options};
 use core::time::Duration;
@@ -95,6 +95,7 @@ impl Connection {
             inward: Receiving {
                 first: 0,
                 buffer: ReceiveBuffer::new(0, 0, None),
+                tuning: Tuning::new(),
                 has_sack: false,
                 stamps: None,
                 clock_offset: opening.clock_offset,
@@ -168,13 +169,16 @@ impl Connection {
         let ours = self.offered_shift();
         // RFC 7323 2.2: only if both offer it; and never in a SYN itself (R6).
         let shifts = options.window_scale.zip(ours);
-        let limit = match shifts {
-            Some(_) => u64::from(self.config.receive_buffer),
-            None => u64::from(self.config.receive_buffer).min(u64::from(u16::MAX)),
-        };
+        if shifts.is_none() {
+            self.config.receive_buffer = self.config.receive_buffer.min(u32::from(u16::MAX));
+        }
+        let limit = self
+            .config
+            .first_receive_buffer
+            .min(self.config.receive_buffer);
         let next = first.saturating_add(1);
         self.inward.first = first;
-        self.inward.buffer = ReceiveBuffer::new(next, limit, shifts.map(|(_, ours)| ours));
+        self.inward.buffer = ReceiveBuffer::new(next, limit.into(), shifts.map(|(_, ours)| ours));
         self.inward.last_acknowledged = next;
         self.inward.has_sack = self.config.sack && options.sack_permitted;
         self.inward.stamps = options

@@ -352,7 +352,7 @@ impl Connection {
             self.note_acknowledged();
             self.inward.buffer.window_mut().advertise_unshifted()
         } else {
-            u16::try_from(self.config.receive_buffer).unwrap_or(u16::MAX)
+            u16::try_from(self.config.first_receive_buffer).unwrap_or(u16::MAX)
         };
         Header {
             flags: Flags::SYN.with_if(answers, Flags::ACK) | self.ecn_of_syn(answers),

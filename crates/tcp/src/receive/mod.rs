@@ -1,6 +1,7 @@
 //! The receiving half: what arrived in any order, handed out in order.
 
 mod beyond;
+mod tuning;
 mod window;
 
 use crate::buffer::{ByteRing, OutOfMemory};
@@ -10,6 +11,7 @@ use beyond::Beyond;
 use core::ops::Range;
 use gapless_seq::{mark, sabotage};
 
+pub(crate) use tuning::Tuning;
 pub(crate) use window::ReceiveWindow;
 
 /// What came of a segment.
@@ -213,14 +215,20 @@ impl ReceiveBuffer {
 
     /// Whether memory is held for nothing.
     pub(crate) fn is_idle(&self) -> bool {
-        self.window.read() == self.highest() && self.ring.capacity() > 0
+        self.ring.is_roomy_for(self.held())
     }
 
-    /// Gives the memory back if nothing is in it.
+    /// Gives memory back: all of it if nothing is in it.
     pub(crate) fn release(&mut self) {
         if self.is_idle() {
-            self.ring.shrink(0, 0..0);
+            self.ring
+                .shrink(index(self.held()), self.window.read()..self.highest());
         }
+    }
+
+    /// Octets from the first that was not read to the last that is here.
+    fn held(&self) -> u64 {
+        self.highest().saturating_sub(self.window.read())
     }
 
     /// Whether there is something to tell by blocks.

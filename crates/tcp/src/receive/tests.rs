@@ -54,6 +54,29 @@ fn in_order_goes_through() {
 }
 
 #[test]
+fn much_memory_for_little_is_given_back() {
+    let mut buffer = buffer(1, 100_000);
+    for start in (1..90_000).step_by(1000) {
+        buffer
+            .accept(start, &octets(start..start + 1000), false)
+            .unwrap();
+    }
+    assert!(!buffer.is_idle());
+    buffer.consume(89_000);
+    buffer
+        .accept(90_101, &octets(90_101..90_201), false)
+        .unwrap();
+    assert!(buffer.is_idle());
+    buffer.release();
+    assert!(buffer.memory() < 8192, "{}", buffer.memory());
+    assert!(!buffer.is_idle());
+    buffer
+        .accept(90_001, &octets(90_001..90_101), false)
+        .unwrap();
+    assert_eq!(read_all(&mut buffer), octets(89_001..90_201));
+}
+
+#[test]
 fn holes_are_told_and_filled() {
     let mut buffer = buffer(0, 10_000);
     for start in [300, 100, 500, 700] {

@@ -46,6 +46,16 @@ impl ReceiveWindow {
             .unwrap_or(MAX_WINDOW_SHIFT)
     }
 
+    /// Octets that may wait to be read.
+    pub(crate) const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// From now on more may wait. Less is not possible: the edge was promised.
+    pub(crate) fn grow(&mut self, limit: u32) {
+        self.limit = self.limit.max(limit);
+    }
+
     /// RCV.NXT.
     pub(crate) const fn next(&self) -> u64 {
         self.next

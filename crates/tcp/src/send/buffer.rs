@@ -11,6 +11,7 @@ pub(crate) struct SendBuffer {
     ring: ByteRing,
     held: Range<u64>,
     limit: u32,
+    most: u32,
 }
 
 impl SendBuffer {
@@ -20,6 +21,7 @@ impl SendBuffer {
             ring: ByteRing::new(),
             held: start..start,
             limit,
+            most: limit,
         }
     }
 
@@ -51,14 +53,19 @@ impl SendBuffer {
 
     /// Whether memory is held for nothing.
     pub(crate) fn is_idle(&self) -> bool {
-        self.held.is_empty() && self.memory() > 0
+        self.ring.is_roomy_for(self.len())
     }
 
-    /// Gives the memory back if nothing is in it.
+    /// Gives memory back: all of it if nothing is in it.
     pub(crate) fn release(&mut self) {
-        if self.held.is_empty() {
-            self.ring.shrink(0, 0..0);
+        if self.is_idle() {
+            self.ring.shrink(index(self.len()), self.held.clone());
         }
+    }
+
+    /// From now on so many octets may be held, and no more than was said first; what is held stays.
+    pub(crate) fn set_limit(&mut self, limit: u32) {
+        self.limit = limit.min(self.most);
     }
 
     /// Behind the last octet written: where the FIN goes.
@@ -74,6 +81,11 @@ impl SendBuffer {
     /// Octets that may be written now.
     pub(crate) fn room(&self) -> u64 {
         u64::from(self.limit).saturating_sub(self.len())
+    }
+
+    /// Whether something could be written if so many octets might be held.
+    pub(crate) fn has_room(&self, limit: u32) -> bool {
+        self.len() < u64::from(limit.min(self.most))
     }
 
     /// Copies the octets at `range` to the front of `to`. How many are there and fit.
@@ -135,6 +147,32 @@ mod tests {
         buffer.release();
         assert_eq!((buffer.len(), buffer.memory()), (0, 0));
         assert_eq!(buffer.end(), 20);
+    }
+
+    #[test]
+    fn a_limit_that_falls_takes_nothing_away() {
+        let mut buffer = SendBuffer::new(7, 10);
+        buffer.set_limit(4);
+        assert_eq!(buffer.write(b"0123456789"), 4);
+        buffer.set_limit(2);
+        assert_eq!((buffer.room(), buffer.write(b"x")), (0, 0));
+        assert_eq!(held(&buffer, 7..20), b"0123");
+        buffer.set_limit(u32::MAX);
+        assert_eq!(buffer.room(), 6, "never more than was said first");
+    }
+
+    #[test]
+    fn much_memory_for_little_is_given_back() {
+        let mut buffer = SendBuffer::new(7, 1 << 20);
+        buffer.write(&vec![1; 100_000]);
+        assert!(!buffer.is_idle());
+        buffer.write(b"the end");
+        buffer.acknowledge(100_000);
+        assert!(buffer.is_idle());
+        buffer.release();
+        assert_eq!((buffer.memory(), buffer.len()), (4096, 14));
+        assert_eq!(held(&buffer, 100_007..u64::MAX), b"the end");
+        assert!(!buffer.is_idle());
     }
 
     proptest! {

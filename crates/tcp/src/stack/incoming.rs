@@ -308,7 +308,7 @@ impl Stack {
             sequence: self.secret.cookie(now, &tuple, syn).into(),
             acknowledgment: u32::from(syn.sequence).wrapping_add(1).into(),
             flags: Flags::SYN | Flags::ACK,
-            window: u16::try_from(self.config.connection.receive_buffer).unwrap_or(u16::MAX),
+            window: self.config.connection.first_window(),
             urgent: 0,
             options: Options {
                 mss: NonZeroU16::new(ours),

@@ -147,6 +147,7 @@ fn c21_wscale_matrix() {
                 let config = Config {
                     window_scale: true,
                     receive_buffer: buffer,
+                    first_receive_buffer: buffer,
                     ..plain()
                 };
                 let options = Options {

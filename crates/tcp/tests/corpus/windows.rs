@@ -8,6 +8,7 @@ fn scaled(buffer: u32) -> Config {
     Config {
         window_scale: true,
         receive_buffer: buffer,
+        first_receive_buffer: buffer,
         ..plain()
     }
 }

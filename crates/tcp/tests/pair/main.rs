@@ -14,3 +14,4 @@ mod path;
 mod plain_peer;
 mod storms;
 mod support;
+mod tuning;

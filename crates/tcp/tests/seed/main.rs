@@ -48,6 +48,7 @@ impl World {
         let config = StackConfig {
             connection: Config {
                 receive_buffer,
+                first_receive_buffer: receive_buffer,
                 ..Config::default()
             },
             ..StackConfig::default()

@@ -29,6 +29,8 @@ pub(crate) fn settings() -> StackConfig {
     StackConfig {
         connection: Config {
             receive_buffer: 1 << 18,
+            // So that what is to be sent can be written at once.
+            first_send_buffer: 1 << 20,
             ..Config::default()
         },
         checksums: Checksums::default(),
