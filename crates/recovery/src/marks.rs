@@ -21,6 +21,8 @@ gapless_seq::marks! {
     LossDisprovedByEarlyAnswer,
     /// Every loss of an episode was an error, and its reduction of the window is taken back.
     SpuriousLossUndone,
+    /// RFC 5682: a timeout was too early, as the order of acknowledgements tells.
+    TimeoutDisprovedByOrder,
     /// A loss that was none belongs to an episode that can no longer be undone.
     SpuriousLossTooLate,
     /// RFC 9002 7.6: nothing passed for three timeouts.

@@ -220,6 +220,8 @@ fn recovery_restart(recovery: &mut Recovery<Piece>, config: &Config, now: Instan
 #[unsafe(no_mangle)]
 fn recovery_plain_peers(recovery: &mut Recovery<Piece>, now: Instant, number: u64) {
     recovery.set_cumulative();
+    recovery.set_forward();
+    black_box(recovery.prefers_new());
     recovery.on_duplicate(now);
     recovery.rewind(now, number);
     recovery.on_congestion_told(now);

@@ -6,6 +6,7 @@ use crate::time::Instant;
 
 use super::Recovery;
 use super::acking::NO_EPISODE;
+use super::forward::Forward;
 
 /// RFC 5681 3.2: the third duplicate.
 const DUPLICATE_THRESHOLD: u32 = 3;
@@ -21,6 +22,8 @@ const HEURISTIC_STEP: u32 = 4;
 pub(super) struct Cumulative {
     is_on: bool,
     is_repairing: bool,
+    /// Whether the last timeout came too early.
+    forward: Forward,
     /// What the peer waits for goes at once: without it the duplicates end, and with them whatever makes room (RFC 6582 3.2; C16).
     is_urgent: bool,
     /// Duplicates since the last progress.
@@ -58,6 +61,19 @@ impl Cumulative {
         self.is_on
     }
 
+    pub(super) const fn forward(&self) -> Forward {
+        self.forward
+    }
+
+    pub(super) const fn set_forward(&mut self, forward: Forward) {
+        self.forward = forward;
+    }
+
+    /// The episode of congestion that the last timeout began, or none.
+    pub(super) const fn timed_out(&self) -> u32 {
+        self.timed_out
+    }
+
     /// Whether a loss of what is sent next would show by duplicates.
     pub(super) const fn would_tell(&self, next: u64) -> bool {
         !self.is_on || (!self.is_repairing && self.recover < next)
@@ -69,6 +85,14 @@ impl Cumulative {
 
     pub(super) const fn on_sent(&mut self) {
         self.is_urgent = false;
+    }
+
+    pub(super) const fn on_new(&mut self) {
+        self.forward.on_new();
+    }
+
+    pub(super) const fn on_resent(&mut self) {
+        self.forward.on_resent();
     }
 
     /// Whether the loss was one of a timeout.
@@ -122,6 +146,12 @@ impl<R> Recovery<R> {
         if !self.cumulative.is_on || self.log.unacknowledged() == 0 {
             return;
         }
+        if self.cumulative.forward.on_duplicate() {
+            // RFC 5682 2.1, step 3 a: the flight goes again from its first hole on. What was new counts as lost with the rest; it comes last, and
+            // by then the peer has told that it is there.
+            let evidence = Evidence::Timeout { again: true };
+            self.find_losses(now, 0, false, evidence);
+        }
         if self.cumulative.duplicates == 0 {
             self.cumulative.size = narrow(self.log.oldest_size());
             // What the peer waits for has not arrived.
@@ -166,7 +196,11 @@ impl<R> Recovery<R> {
         self.cumulative.duplicates = 0;
         self.cumulative.progress = narrow(packets);
         let oldest = self.log.oldest_number();
-        if self.cumulative.is_over(oldest) {
+        let is_over = self.cumulative.is_over(oldest);
+        if self.cumulative.forward.on_progress(is_over) {
+            self.on_early_timeout(self.now);
+        }
+        if is_over {
             // RFC 6582 3.2, step 3, "full acknowledgments".
             self.cumulative.is_repairing = false;
         }
@@ -189,8 +223,10 @@ impl<R> Recovery<R> {
 
     /// RFC 5681 3.1 and RFC 6582 section 4: everything goes again, and duplicates that this makes tell nothing.
     pub(super) fn on_cumulative_timeout(&mut self, now: Instant, again: bool) {
+        let is_first = !again && self.cumulative.is_over(self.log.oldest_number());
         self.cumulative = Cumulative {
             is_on: true,
+            forward: self.cumulative.forward.on_timeout(is_first),
             recover: self.log.next_number(),
             ..Cumulative::default()
         };

@@ -3,6 +3,7 @@
 mod acking;
 mod check;
 mod cumulative;
+mod forward;
 mod rewind;
 mod run;
 mod spurious;
@@ -142,6 +143,9 @@ impl<R> Recovery<R> {
         if self.log.is_full() && self.log.queued() == 0 {
             mark!(LogFull);
             return Permission::LogFull;
+        }
+        if self.cumulative.forward().waits() {
+            return Permission::Congestion;
         }
         let in_flight = self.in_flight();
         // A window smaller than a packet must not stop an idle sender for ever.
@@ -383,6 +387,7 @@ impl<R> Recovery<R> {
                 count(&mut self.stats.mtu_probes_sent, 1);
             }
         }
+        self.cumulative.on_new();
         self.after_sending(now, 1, u64::from(bytes), before.in_flight);
         Ok(number)
     }
@@ -403,6 +408,7 @@ impl<R> Recovery<R> {
         let before = self.before_sending(now, bytes);
         let number = self.log.resend(id, bytes, now, before.snapshot)?;
         self.pto.on_sent(now, before.nothing_in_flight);
+        self.cumulative.on_resent();
         count(&mut self.stats.packets_resent, 1);
         count(&mut self.stats.bytes_resent, u64::from(bytes));
         self.after_sending(now, 1, u64::from(bytes), before.in_flight);

@@ -26,6 +26,7 @@ impl<R> Recovery<R> {
         let now = self.advance(now);
         let is_plain = !self.pto.owes_probe()
             && !self.cumulative.is_urgent()
+            && !self.cumulative.forward().is_open()
             && self.log.queued() == 0
             && self.log.packets_in_flight() > 0;
         if !is_plain {

@@ -128,6 +128,11 @@ impl<R> Recovery<R> {
     }
 
     pub(super) fn forget_old(&mut self, now: Instant) {
+        // RFC 3522, RFC 5682: what such a timeout took for lost may be on its way, until the answers tell.
+        let is_open = self.pto.count() > 0 || self.cumulative.forward().is_open();
+        if self.cumulative.is_on() && is_open {
+            return;
+        }
         let memory = self
             .rtt
             .timeout()

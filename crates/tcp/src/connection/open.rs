@@ -188,6 +188,10 @@ impl Connection {
         self.negotiate_ecn(syn.flags);
         if !self.inward.has_sack {
             self.recovery.set_cumulative();
+            if self.inward.stamps.is_none() {
+                // RFC 5682: timestamps tell more, and sooner (RFC 3522).
+                self.recovery.set_forward();
+            }
         }
         self.out.shift = shifts.map_or(0, |(theirs, _)| theirs);
         self.out.mss = options

@@ -69,6 +69,11 @@ impl Connection {
         if self.next() == self.out.first {
             return Ok(Plan::Syn);
         }
+        if self.recovery.prefers_new()
+            && let Ok(plan) = self.plan_new(now)
+        {
+            return Ok(plan);
+        }
         if let Some((id, record)) = self.recovery.next_lost() {
             self.permit(now, self.size_of(record))?;
             return Ok(Plan::Again(id, *record));

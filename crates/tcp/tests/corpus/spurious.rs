@@ -198,3 +198,118 @@ fn rfc4015_a_spurious_timeout_repeats_one_segment() {
     assert_eq!(script.engine.unacknowledged(), 0);
     assert!(script.now > Instant::from_nanos(0));
 }
+
+/// Ten segments of which the first is acknowledged, two more that this lets go, data for more, and a timeout.
+fn timed_out(sack: bool) -> (Script, u64) {
+    let (mut script, _) = sender(sack, false);
+    script.write(&[2; 20 * SEGMENT as usize]);
+    script.send(ACK, 1, una(1), 60_000, b"");
+    assert_eq!(script.fetch().len(), 2);
+    let before = script.engine.stats().congestion_window;
+    let again = script.wait(ms(300));
+    let numbers: Vec<u32> = again.iter().map(|(_, sent)| sent.seq).collect();
+    if !sack {
+        assert_eq!(numbers, [una(1)], "one, and then an answer is waited for");
+    }
+    (script, before)
+}
+
+fn numbers(sent: Vec<Sent>) -> Vec<u32> {
+    sent.into_iter().map(|sent| sent.seq).collect()
+}
+
+/// RFC 5682 2.1, without timestamps and blocks: the flight was late, which the order of acknowledgments tells after two new segments.
+#[test]
+fn rfc5682_2_1_a_timeout_that_was_too_early_is_taken_back() {
+    let (mut script, before) = timed_out(false);
+    assert!(script.engine.stats().congestion_window < before);
+    script.send(ACK, 1, una(2), 60_000, b"");
+    assert_eq!(numbers(script.fetch()), [una(12), una(13)]);
+    script.pass(ms(2));
+    script.send(ACK, 1, una(3), 60_000, b"");
+    let stats = script.engine.stats();
+    assert_eq!(
+        (
+            stats.recovery.congestion_events,
+            stats.recovery.congestion_undone
+        ),
+        (1, 1)
+    );
+    assert!(stats.congestion_window >= before);
+    // Nothing of what the timeout took for lost goes again.
+    let mut sent = numbers(script.fetch());
+    for at in 4..=12 {
+        script.pass(ms(2));
+        script.send(ACK, 1, una(at), 60_000, b"");
+        sent.extend(numbers(script.fetch()));
+    }
+    assert!(sent.iter().all(|number| *number >= una(14)), "{sent:?}");
+    assert_eq!(sent.len(), 16);
+}
+
+/// RFC 5682 2.1, 2 a and 3 a: what was lost goes again, and nothing is taken back.
+#[test]
+fn rfc5682_2_1_a_timeout_that_was_right_repeats_the_flight() {
+    for asks_at_once in [true, false] {
+        let (mut script, before) = timed_out(false);
+        let mut una_now = una(1);
+        if !asks_at_once {
+            una_now = una(2);
+            script.send(ACK, 1, una_now, 60_000, b"");
+            assert_eq!(numbers(script.fetch()), [una(12), una(13)]);
+        }
+        // What comes behind the hole is answered by the same number: of the flight, or of the new ones.
+        script.pass(ms(50));
+        let mut again = Vec::new();
+        for _ in 0..2 {
+            script.send(ACK, 1, una_now, 60_000, b"");
+            again.extend(numbers(script.fetch()));
+        }
+        // The peer goes on with what comes again, and with nothing else.
+        if asks_at_once {
+            again.push(una_now);
+        }
+        while una_now < una(12) {
+            assert!(again.contains(&una_now), "{una_now}: {again:?}");
+            script.pass(ms(50));
+            una_now += SEGMENT;
+            script.send(ACK, 1, una_now, 60_000, b"");
+            again.extend(numbers(script.fetch()));
+        }
+        let stats = script.engine.stats();
+        assert_eq!(stats.recovery.congestion_undone, 0);
+        assert!(stats.congestion_window < before);
+    }
+}
+
+/// RFC 5682 2.1, 2 b: with nothing new to send there is no question, and what may be lost goes again.
+#[test]
+fn rfc5682_2_1_without_new_data_the_flight_goes_again() {
+    let (mut script, _) = sender(false, false);
+    script.send(ACK, 1, una(1), 60_000, b"");
+    script.fetch();
+    assert_eq!(script.wait(ms(300)).len(), 1);
+    script.send(ACK, 1, una(2), 60_000, b"");
+    let again = numbers(script.fetch());
+    assert_eq!(again.first(), Some(&una(2)), "{again:?}");
+    script.pass(ms(50));
+    script.send(ACK, 1, una(10), 60_000, b"");
+    assert_eq!(script.engine.unacknowledged(), 0);
+    assert_eq!(script.engine.stats().recovery.congestion_undone, 0);
+}
+
+/// Why blocks need no F-RTO (RFC 5682 section 3): for such a peer a timeout takes nothing for lost, it only asks (RFC 8985 7.3). When the
+/// flight comes after all, there is nothing to take back.
+#[test]
+fn rfc5682_3_with_blocks_an_early_timeout_reduces_nothing() {
+    let (mut script, before) = timed_out(true);
+    for at in 2..=12 {
+        script.pass(ms(2));
+        script.send(ACK, 1, una(at), 60_000, b"");
+        let sent = numbers(script.fetch());
+        assert!(sent.iter().all(|number| *number >= una(12)), "{sent:?}");
+    }
+    let stats = script.engine.stats();
+    assert_eq!(stats.recovery.congestion_events, 0);
+    assert!(stats.congestion_window >= before);
+}
