@@ -10,6 +10,7 @@
     clippy::panic
 )]
 
+mod reducing;
 mod script;
 
 mod acknowledgments;

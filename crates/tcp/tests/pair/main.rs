@@ -12,6 +12,7 @@ mod links;
 mod matrix;
 mod path;
 mod plain_peer;
+mod slow_start;
 mod storms;
 mod support;
 mod tuning;

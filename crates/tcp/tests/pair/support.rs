@@ -42,6 +42,10 @@ pub(crate) struct Link {
     pub(crate) duplicate: u64,
     /// Octets of the largest segment that passes; others vanish.
     pub(crate) largest: usize,
+    /// Octets per second, of each direction by itself.
+    pub(crate) rate: u64,
+    /// Octets that may wait for that; what comes when they do vanishes.
+    pub(crate) queue: u64,
 }
 
 impl Link {
@@ -51,6 +55,8 @@ impl Link {
         loss: 0,
         duplicate: 0,
         largest: usize::MAX,
+        rate: u64::MAX,
+        queue: u64::MAX,
     };
 }
 
@@ -78,6 +84,8 @@ pub(crate) struct Pair {
     pub(crate) random: Random,
     flying: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
     counter: u64,
+    /// When each direction has sent what waits, ns.
+    free_at: [u64; 2],
     pub(crate) log: bool,
 }
 
@@ -168,6 +176,7 @@ impl Pair {
             random: Random(seed),
             flying: BTreeMap::new(),
             counter: 0,
+            free_at: [0; 2],
             log: std::env::var_os("LOG").is_some(),
         };
         let side = &mut pair.sides[0];
@@ -276,14 +285,32 @@ impl Pair {
         if lost {
             return;
         }
+        let Some(leaves) = self.pass_queue(from, segment.len()) else {
+            return;
+        };
         let copies = 1 + u64::from(self.random.percent(self.link.duplicate));
         for _ in 0..copies {
             let jitter = self.random.below(self.link.jitter.as_nanos() as u64 + 1);
-            let at = self.now + self.link.delay + Duration::from_nanos(jitter);
+            let at = leaves + self.link.delay + Duration::from_nanos(jitter);
             self.counter += 1;
             self.flying
                 .insert((at.as_nanos(), self.counter), (1 - from, segment.clone()));
         }
+    }
+
+    /// When a segment has left, or `None` if there is no room for it.
+    fn pass_queue(&mut self, from: usize, length: usize) -> Option<Instant> {
+        const SECOND: u128 = 1_000_000_000;
+        let now = self.now.as_nanos();
+        let Link { rate, queue, .. } = self.link;
+        let begins = self.free_at[from].max(now);
+        let waiting = u128::from(begins - now) * u128::from(rate) / SECOND;
+        if waiting > u128::from(queue) {
+            return None;
+        }
+        let takes = (length as u128 * SECOND / u128::from(rate)) as u64;
+        self.free_at[from] = begins + takes;
+        Some(Instant::from_nanos(begins + takes))
     }
 
     fn deliver(&mut self) {
