@@ -83,6 +83,7 @@ fn tcp_stack_packets(stack: &mut Stack, now: Instant, packet: &[u8], room: &mut 
     stack.on_timeout(now);
     black_box((stack.next_deadline(), stack.stats()));
     black_box((stack.connections(), stack.memory()));
+    black_box(stack.is_ours(black_box(core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST))));
     stack.poll_transmit(now, room).unwrap_or(0)
 }
 
