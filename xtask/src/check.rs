@@ -69,7 +69,7 @@ fn check(rule: Rule) -> Result<()> {
         }
         Rule::Engines => engines(),
         Rule::Clippy => {
-            let everything = ["clippy", "--quiet", "--workspace", "--all-targets"];
+            let everything = ["clippy", "--quiet", "--workspace", "--all-targets", TUN];
             workspace::run(cargo(everything)?.args(["--keep-going", "--", "-D", "warnings"]))?;
             let mut library = no_panic(&["clippy", "--quiet", "--release"])?;
             workspace::run(library.args([
@@ -82,11 +82,14 @@ fn check(rule: Rule) -> Result<()> {
         }
         Rule::Docs => {
             // Libraries only: the program `gapless` would overwrite the pages of the library `gapless`.
-            let mut docs = cargo(["doc", "--quiet", "--workspace", "--no-deps", "--lib"])?;
+            let mut docs = cargo(["doc", "--quiet", "--workspace", "--no-deps", "--lib", TUN])?;
             workspace::run(docs.env("RUSTDOCFLAGS", "-D warnings"))
         }
     }
 }
+
+/// The feature of the workspace that is off by default.
+const TUN: &str = "--features=gapless/tun";
 
 /// Alone, because in a build of the workspace a missing feature is lent by another crate. That they
 /// really need no `std` is shown by `cargo xtask no-panic`, which links them without.

@@ -46,6 +46,8 @@ mod pipe;
 mod split;
 mod stack;
 mod stream;
+#[cfg(all(target_os = "linux", feature = "tun"))]
+mod tun;
 
 pub use device::{Abilities, Device, Inbox};
 pub use gapless_sockets as sockets;
@@ -59,3 +61,5 @@ pub use pipe::{Pipe, pipe};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use stack::Stack;
 pub use stream::TcpStream;
+#[cfg(all(target_os = "linux", feature = "tun"))]
+pub use tun::{Tun, TunConfig};

@@ -1,11 +1,11 @@
 //! What is behind the lock.
 
 use crate::waits::{OutOfMemory, Place, Side, Ticket, Waits};
+use core::fmt;
 use core::task::Waker;
 use gapless_tcp::{Connection, Id, ListenerId, Stack};
 
 /// An engine and who waits for it: what a [`Host`](crate::Host) has to keep behind its lock.
-#[derive(Debug)]
 pub struct Core {
     pub(crate) stack: Stack,
     waits: Waits,
@@ -16,6 +16,16 @@ pub struct Core {
     next_ticket: u64,
     /// Nobody moves packets any more.
     is_down: bool,
+}
+
+/// Short: streams and listeners are printed with it.
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("connections", &self.stack.connections())
+            .field("is_down", &self.is_down)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 /// A device whose packets, both ways, pass a model of a path: with loss, delay, reordering and the rest of a [`Profile`].
 ///
 /// It does not cut segments up and computes no checksums, so that what is damaged on the way is noticed at its end. Times are as exact as those
-/// of tokio, to 1 ms.
+/// of tokio, to 1 ms. A device that puts packets together should be told not to: those are lost, or late, as one.
 #[derive(Debug)]
 pub struct Impaired<D> {
     device: D,
     out: Link<Transmit>,
-    back: Link<()>,
+    /// With what the device says of the checksum.
+    back: Link<Verify>,
     arrived: Inbox,
     /// What the device had no room for.
     held: Option<(Vec<u8>, Transmit)>,
@@ -81,7 +82,7 @@ impl<D: Device> Impaired<D> {
             received?;
             let now = self.now();
             for arrival in self.arrived.packets() {
-                self.back.send(now, arrival.packet, ());
+                self.back.send(now, arrival.packet, arrival.checksum);
             }
             self.arrived.clear();
             // There may be more.
@@ -112,7 +113,12 @@ impl<D: Device> Device for Impaired<D> {
             self.deliver_out(cx)?;
             let now = self.now();
             while let Some(delivery) = self.back.poll(now) {
-                inbox.push(&delivery.payload, Verify::Here);
+                let checksum = if delivery.damaged {
+                    Verify::Here
+                } else {
+                    delivery.tag
+                };
+                inbox.push(&delivery.payload, checksum);
             }
             if !inbox.is_empty() {
                 return Poll::Ready(Ok(()));

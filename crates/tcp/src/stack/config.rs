@@ -33,7 +33,7 @@ pub struct StackConfig {
 /// RFC 9293 3.1, MUST-2 and MUST-3, or a device that does it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Checksums {
-    /// Of packets to be sent.
+    /// Of segments to be sent. The header of IPv4 has one of its own, which is always written.
     pub send: Verify,
     /// Of packets that arrived.
     pub receive: Verify,

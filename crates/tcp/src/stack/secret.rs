@@ -4,12 +4,12 @@ use super::Tuple;
 use super::table::Table;
 use crate::num::low;
 use crate::wire::Header;
+use core::fmt;
 use core::hash::Hasher;
 use gapless_recovery::Instant;
 use siphasher::sip::SipHasher13;
 
 /// Keys of our own, made from the caller's seed: each purpose has another.
-#[derive(Debug)]
 pub(super) struct Secret {
     seed: [u64; 2],
     /// How many ports were asked for (RFC 6056 3.3.3, `next_ephemeral`).
@@ -26,6 +26,13 @@ enum Purpose {
     Clock,
     Port,
     Cookie,
+}
+
+/// What is printed somewhere is no secret.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
 }
 
 /// What a cookie brought back.

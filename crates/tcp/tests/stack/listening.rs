@@ -262,6 +262,39 @@ fn held_syns_wait_for_the_decision() {
     assert_eq!(net.stacks[0].read(taken, &mut [0; 9]), Ok(5));
 }
 
+/// Devices that compute TCP's checksum leave that of the IP header to whoever writes it.
+#[test]
+fn the_ip_header_has_its_checksum_whatever_the_device_does() {
+    let config = StackConfig {
+        checksums: gapless_tcp::Checksums {
+            send: Verify::Device,
+            receive: Verify::Device,
+        },
+        ..settings()
+    };
+    let mut net = Net::new(vec![config, settings()]);
+    let now = net.now;
+    net.stacks[0].connect(now, None, end(1, 7)).unwrap();
+    let syn = net.fetch(0).remove(0);
+    assert!(Packet::parse(&syn, Verify::Here).is_ok());
+    // And so has an answer that belongs to no connection.
+    net.inject(0, &packet(end(1, 9), end(0, 9), Flags::SYN, 1, 0));
+    let refusal = net.fetch(0).remove(0);
+    assert!(Packet::parse(&refusal, Verify::Here).is_ok());
+}
+
+#[test]
+fn what_must_not_be_guessed_is_not_printed() {
+    let seed = [0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210];
+    let stack = gapless_tcp::Stack::new(settings(), seed);
+    let printed = format!("{stack:?} {stack:#x?}");
+    for secret in seed {
+        assert!(!printed.contains(&secret.to_string()));
+        assert!(!printed.contains(&format!("{secret:x}")));
+    }
+    assert!(!printed.contains("key"));
+}
+
 /// Who listens in several places takes what came to one of them, and is told of each arrival once.
 #[test]
 fn each_listener_has_a_queue_of_its_own() {
