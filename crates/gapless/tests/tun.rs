@@ -81,6 +81,9 @@ fn in_namespace<T: Future<Output = ()>>(config: &TunConfig, test: impl FnOnce(Tu
                 .unwrap();
             runtime.block_on(async {
                 let device = Tun::open(config).unwrap();
+                if let Some((system, _)) = config.system {
+                    wait_for_address(system);
+                }
                 tokio::time::timeout(LONG, test(device)).await.unwrap();
             });
         };
@@ -102,6 +105,19 @@ async fn joined<R: Send + 'static>(thread: JoinHandle<R>) -> R {
 fn pattern(length: usize) -> Vec<u8> {
     let octets = (0..length as u64).map(|it| (it.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8);
     octets.collect()
+}
+
+/// The system makes sure for a while that an address of IPv6 is nobody else's, before it may be used.
+fn wait_for_address(system: IpAddr) {
+    for _ in 0..500 {
+        match std::net::TcpListener::bind((system, 0)) {
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            bound => return drop(bound.unwrap()),
+        }
+    }
+    panic!("the system never takes its address");
 }
 
 /// Takes one connection of the system, and echoes to the end.
