@@ -378,16 +378,14 @@ impl<H: Host> Drop for Stream<H> {
     fn drop(&mut self) {
         let now = self.sockets.now();
         let aborts = self.aborts.load(Ordering::Relaxed);
-        self.sockets.with(|core| {
+        let _dropped_unlocked = self.sockets.with(|core| {
             if aborts {
                 core.stack.abort(now, self.id);
             }
             core.stack.release(now, self.id);
+            // What polled it last waits for nothing any more, and its place will be another's.
+            let sides = [Side::Open, Side::Read, Side::Write, Side::Flush];
+            sides.map(|side| core.leave(self.place(side), Ticket::POLLED))
         });
-        // What polled it last waits for nothing any more, and its place will be another's.
-        for side in [Side::Open, Side::Read, Side::Write, Side::Flush] {
-            let place = self.place(side);
-            let _dropped_unlocked = self.sockets.with(|core| core.leave(place, Ticket::POLLED));
-        }
     }
 }
