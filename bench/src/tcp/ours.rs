@@ -30,6 +30,9 @@ impl End for Ours {
             connection: Config {
                 receive_buffer: buffer,
                 send_buffer: buffer,
+                // The other one's do not grow either.
+                first_receive_buffer: buffer,
+                first_send_buffer: buffer,
                 nagle: !settings.prompt,
                 quick_acks: if settings.prompt {
                     u32::MAX
