@@ -34,7 +34,7 @@ pub mod wire;
 
 pub use connection::{
     Addresses, BlockedOn, CloseReason, Config, Connection, ConnectionStats, KeepAlive,
-    MakeController, Opening, Ports, ReadError, State, Train, WriteError,
+    MakeController, Opening, Ports, ReadError, State, Train, UserTimeoutOption, WriteError,
 };
 pub use gapless_recovery::{
     Algorithm, Bbr, Config as RecoveryConfig, Controller, Instant, Stats as RecoveryStats,

@@ -49,7 +49,10 @@ fn tcp_calls(connection: &mut Connection, now: Instant, octets: &mut [u8], call:
         0 => connection.shutdown(now),
         1 => connection.close(now),
         2 => connection.abort(now),
-        3 => connection.set_user_timeout(now, Some(black_box(Duration::from_secs(7)))),
+        3 => {
+            connection.set_user_timeout(now, Some(black_box(Duration::from_secs(7))));
+            connection.advertise_user_timeout(black_box(Duration::from_secs(8)));
+        }
         _ => {}
     }
     let written = connection.write(octets).unwrap_or(0);
@@ -142,7 +145,10 @@ fn tcp_stack_calls(stack: &mut Stack, now: Instant, id: Id, octets: &mut [u8], c
         1 => stack.release(now, id),
         2 => stack.abort(now, id),
         3 => stack.answer(now, id),
-        4 => stack.set_user_timeout(now, id, Some(black_box(Duration::from_secs(7)))),
+        4 => {
+            stack.set_user_timeout(now, id, Some(black_box(Duration::from_secs(7))));
+            stack.advertise_user_timeout(id, black_box(Duration::from_secs(8)));
+        }
         5 => stack.set_nagle(id, false),
         _ => {}
     }

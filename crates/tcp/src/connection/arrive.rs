@@ -104,6 +104,7 @@ impl Connection {
     fn take(&mut self, now: Instant, segment: &Segment<'_>, numbers: Numbers) {
         self.heard(now);
         self.note_stamps(now, segment, numbers.sequence);
+        self.take_user_timeout(now, &segment.header.options);
         let Some(acknowledgment) = numbers.acknowledgment else {
             return;
         };

@@ -152,11 +152,12 @@ impl Connection {
     }
 
     /// How long something sent may go unacknowledged before the connection is given up, from now on (RFC 9293 3.9.1.8); `None`: for ever. What
-    /// is outstanding counts from now. The peer is not told
-    /// of it: the option of RFC 5482 is not implemented. While the
-    /// connection is being opened [`Config::connect_timeout`](crate::Config::connect_timeout) goes on to count.
+    /// is outstanding counts from now. The peer is not told of it, see [`advertise_user_timeout`](Self::advertise_user_timeout), and what it tells of
+    /// itself changes nothing any more (RFC 5482 3.1). While the connection is being opened
+    /// [`Config::connect_timeout`](crate::Config::connect_timeout) goes on to count.
     pub fn set_user_timeout(&mut self, now: Instant, timeout: Option<Duration>) {
         self.config.user_timeout = timeout.into();
+        self.keep_user_timeout();
         if self.state.is_synchronized() {
             self.rearm_user_timer(now);
         }

@@ -1,5 +1,6 @@
 //! What a connection may be told.
 
+use super::UserTimeoutOption;
 use alloc::boxed::Box;
 use core::time::Duration;
 use gapless_recovery::{Algorithm, Config as RecoveryConfig, Controller};
@@ -64,6 +65,8 @@ pub struct Config {
     pub keep_alive: Option<KeepAlive>,
     /// The connection is given up when something sent was not acknowledged for so long (RFC 9293 3.8.3, R2; RFC 5482). `None`: never.
     pub user_timeout: Option<Duration>,
+    /// Tell the peer how long we wait for acknowledgments, and listen to what it says of itself (RFC 5482). Off by default, as the RFC demands.
+    pub user_timeout_option: Option<UserTimeoutOption>,
     /// The same while it is being opened (RFC 9293 3.8.3: at least three minutes).
     pub connect_timeout: Duration,
     /// How long we wait for the FIN of a peer to whom nobody here listens any more (R10, C31). RFC 9293 knows no such limit; every
@@ -129,6 +132,7 @@ impl Default for Config {
             keep_alive: None,
             // RFC 9293 3.8.3: at least 100 s; what Linux makes of it is some 15 minutes.
             user_timeout: Some(Duration::from_secs(900)),
+            user_timeout_option: None,
             connect_timeout: Duration::from_secs(180),
             fin_wait_timeout: Duration::from_secs(60),
             time_wait: Duration::from_secs(60),

@@ -1,11 +1,12 @@
 //! What of a [`Config`] is asked again after the beginning, in few octets: each connection has its own.
 
+use super::user_timeout::Exchange;
 use super::{Config, KeepAlive};
 use core::time::Duration;
 use gapless_recovery::Instant;
 
 /// A time in whole milliseconds, rounded up; what is longer than 49 days is for ever.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Millis(u32);
 
 impl Millis {
@@ -22,7 +23,7 @@ impl Millis {
         (self != Self::FOREVER).then(|| self.after(now))
     }
 
-    fn duration(self) -> Duration {
+    pub(super) fn duration(self) -> Duration {
         Duration::from_millis(u64::from(self.0))
     }
 }
@@ -58,6 +59,8 @@ pub(super) struct Habits {
     pub(super) first_send_buffer: u32,
     pub(super) ack_delay: Millis,
     pub(super) user_timeout: Millis,
+    /// RFC 5482, if it is on.
+    pub(super) exchange: Option<Exchange>,
     pub(super) fin_wait_timeout: Millis,
     pub(super) time_wait: Millis,
     pub(super) keep_alive: Option<Asking>,
@@ -81,6 +84,7 @@ impl Habits {
             first_send_buffer: config.first_send_buffer.min(config.send_buffer),
             ack_delay: config.ack_delay.into(),
             user_timeout: config.user_timeout.into(),
+            exchange: config.user_timeout_option.as_ref().map(Exchange::new),
             fin_wait_timeout: config.fin_wait_timeout.into(),
             time_wait: config.time_wait.into(),
             keep_alive: config.keep_alive.map(asking),

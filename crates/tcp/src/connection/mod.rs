@@ -21,6 +21,7 @@ mod state;
 mod timers;
 mod train;
 mod transmit;
+mod user_timeout;
 
 use crate::receive::{ReceiveBuffer, Tuning};
 use crate::send::SendBuffer;
@@ -39,6 +40,7 @@ pub use open::{Opening, Ports};
 pub use state::State;
 pub use train::Train;
 pub use transmit::Addresses;
+pub use user_timeout::UserTimeoutOption;
 
 pub(crate) use plan::HEADER;
 

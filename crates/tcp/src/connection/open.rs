@@ -148,6 +148,7 @@ impl Connection {
                 }),
                 _ => None,
             },
+            user_timeout: self.user_timeout_of_syn(),
             ..Options::NONE
         }
     }
@@ -186,6 +187,7 @@ impl Connection {
             .filter(|_| self.config.timestamps)
             .map(|stamps| Stamps::new(now, self.inward.clock_offset, stamps.value));
         self.negotiate_ecn(syn.flags);
+        self.take_user_timeout(now, options);
         if !self.inward.has_sack {
             self.recovery.set_cumulative();
             if self.inward.stamps.is_none() {

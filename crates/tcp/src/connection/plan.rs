@@ -53,6 +53,9 @@ impl Connection {
         if self.inward.owed_now > 0 && self.may_acknowledge() {
             return Some(Plan::Acknowledgment);
         }
+        if self.owes_user_timeout() && self.state != State::TimeWait {
+            return Some(Plan::Acknowledgment);
+        }
         (self.out.owes_question && self.state.is_synchronized()).then_some(Plan::Question)
     }
 

@@ -381,7 +381,10 @@ impl Connection {
                 .map(|stamps| stamps.current(now)),
             ..Options::NONE
         };
-        let is_told = self.add_blocks(&mut options, index(data.end.saturating_sub(data.start)));
+        let payload = index(data.end.saturating_sub(data.start));
+        let room = self.room_beside(&options, payload);
+        self.add_user_timeout(&mut options, room);
+        let is_told = self.add_blocks(&mut options, payload);
         if is_told {
             self.note_acknowledged();
         }
@@ -399,18 +402,22 @@ impl Connection {
         if !self.inward.has_sack || !self.inward.buffer.has_blocks() {
             return true;
         }
-        let taken = MIN_HEADER
-            .saturating_add(options.encoded_len())
-            .saturating_add(payload)
-            .saturating_add(MOST_SACK);
-        // RFC 6691: the peer's size is for data and options together.
-        let peer = usize::from(self.out.mss).saturating_add(MIN_HEADER);
-        if taken > usize::from(self.path_mtu()).min(peer) {
+        if self.room_beside(options, payload) < MOST_SACK {
             mark!(BlocksWait);
             return false;
         }
         options.sack = self.inward.buffer.take_sack_blocks();
         true
+    }
+
+    /// Octets that more options may take beside these and so many octets of data.
+    fn room_beside(&self, options: &Options, payload: usize) -> usize {
+        let taken = MIN_HEADER
+            .saturating_add(options.encoded_len())
+            .saturating_add(payload);
+        // RFC 6691: the peer's size is for data and options together.
+        let peer = usize::from(self.out.mss).saturating_add(MIN_HEADER);
+        usize::from(self.path_mtu()).min(peer).saturating_sub(taken)
     }
 
     /// What is owed to the peer is said by the segment that leaves.

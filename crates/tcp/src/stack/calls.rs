@@ -280,6 +280,14 @@ impl Stack {
         }
     }
 
+    /// See [`Connection::advertise_user_timeout`].
+    pub fn advertise_user_timeout(&mut self, id: Id, timeout: Duration) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.advertise_user_timeout(timeout);
+            self.stir(id);
+        }
+    }
+
     /// See [`Connection::abort`].
     pub fn abort(&mut self, now: Instant, id: Id) {
         if let Some(connection) = self.connection_mut(id) {

@@ -24,4 +24,5 @@ mod recovering;
 mod segments;
 mod spurious;
 mod timing;
+mod user_timeout;
 mod windows;
