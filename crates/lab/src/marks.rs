@@ -141,6 +141,8 @@ impl Display for MarkTally {
 
 /// The marks of other groups than [`MarkGroup::Seeds`].
 const ELSEWHERE: &[(&str, MarkGroup)] = &[
+    // Peers that tell only what came in order, and know no timestamps.
+    ("TimeoutDisprovedByOrder", MarkGroup::Tcp),
     // Losses of BBR's probes that were none, rare orders of events, and long silences.
     ("BbrDrainTooLong", MarkGroup::ManySeeds),
     ("BbrProbeAgain", MarkGroup::ManySeeds),

@@ -9,7 +9,7 @@ use core::ops::Range;
 pub(crate) struct OutOfMemory;
 
 /// The first allocation, octets: two segments of Ethernet's size, rounded up.
-const FIRST_CAPACITY: usize = 4096;
+pub(crate) const FIRST_CAPACITY: usize = 4096;
 
 /// A ring in which the octet at a position has a place that follows from the position and from where the ring began. Which positions hold
 /// something is the owner's knowledge; they never span more than [`capacity`](Self::capacity).
@@ -48,6 +48,41 @@ impl ByteRing {
         }
         let capacity = wanted.checked_next_power_of_two().ok_or(OutOfMemory)?;
         self.move_to(capacity.max(FIRST_CAPACITY), kept)
+    }
+
+    /// As [`reserve`](Self::reserve), with so many octets more of memory at most; the first allocation is everybody's, because without any
+    /// there would be no progress.
+    pub(crate) fn reserve_within(
+        &mut self,
+        wanted: usize,
+        kept: Range<u64>,
+        grant: usize,
+    ) -> Result<(), OutOfMemory> {
+        if wanted <= self.capacity() {
+            return Ok(());
+        }
+        let capacity = wanted.checked_next_power_of_two().ok_or(OutOfMemory)?;
+        if capacity > self.affordable(grant) {
+            return Err(OutOfMemory);
+        }
+        self.reserve(wanted, kept)
+    }
+
+    /// After that failed: as much as there is, if it is more than before.
+    #[cold]
+    pub(crate) fn reserve_some(&mut self, wanted: usize, kept: Range<u64>, grant: usize) {
+        let affordable = self.affordable(grant);
+        let exponent = affordable.checked_ilog2().unwrap_or_default();
+        let part = 1_usize.checked_shl(exponent).unwrap_or_default();
+        let taken = self.reserve(part.min(wanted), kept.clone());
+        if taken.is_err() {
+            let _ = self.reserve(FIRST_CAPACITY, kept);
+        }
+    }
+
+    /// Octets of memory that it may have.
+    fn affordable(&self, grant: usize) -> usize {
+        self.capacity().saturating_add(grant).max(FIRST_CAPACITY)
     }
 
     /// Gives memory back down to what holds `wanted` octets, keeping those at `kept`. Without memory for the smaller ring the larger

@@ -87,10 +87,6 @@ gapless_seq::marks! {
     KeepAliveAsked,
     /// A silent peer is given up.
     KeepAliveGaveUp,
-    /// The peer is told how long we wait (RFC 5482).
-    UserTimeoutTold,
-    /// And tells how long it does, so that we wait as long.
-    UserTimeoutAdapted,
     /// What was sent was not acknowledged for too long.
     UserTimeout,
     /// Nothing is left of a connection but the answer to late segments.

@@ -86,7 +86,8 @@ fn tcp_stack_packets(stack: &mut Stack, now: Instant, packet: &[u8], room: &mut 
     stack.on_timeout(now);
     black_box((stack.next_deadline(), stack.stats()));
     black_box((stack.connections(), stack.memory()));
-    black_box(stack.is_ours(black_box(core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST))));
+    let peer = core::net::IpAddr::V6(core::net::Ipv6Addr::LOCALHOST);
+    black_box((stack.held(), stack.held_by(black_box(peer))));
     stack.poll_transmit(now, room).unwrap_or(0)
 }
 

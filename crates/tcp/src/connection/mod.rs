@@ -179,6 +179,19 @@ impl Connection {
             .saturating_add(self.recovery.memory())
     }
 
+    /// So many octets of memory its buffers may take beside those that they hold.
+    pub(crate) fn set_grant(&mut self, grant: usize) {
+        let grant = u32::try_from(grant).unwrap_or(u32::MAX);
+        self.out.buffer.set_grant(grant);
+        self.inward.buffer.set_grant(grant);
+    }
+
+    /// Whether a buffer got less memory than it asked for since this was asked last.
+    pub(crate) const fn take_starved(&mut self) -> bool {
+        let out = self.out.buffer.take_starved();
+        self.inward.buffer.take_starved() || out
+    }
+
     /// SND.NXT.
     fn next(&self) -> u64 {
         self.recovery.next_number()

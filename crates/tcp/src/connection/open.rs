@@ -179,7 +179,9 @@ impl Connection {
             .min(self.config.receive_buffer);
         let next = first.saturating_add(1);
         self.inward.first = first;
+        let grant = self.inward.buffer.grant();
         self.inward.buffer = ReceiveBuffer::new(next, limit.into(), shifts.map(|(_, ours)| ours));
+        self.inward.buffer.set_grant(grant);
         self.inward.last_acknowledged = next;
         self.inward.has_sack = self.config.sack && options.sack_permitted;
         self.inward.stamps = options

@@ -4,7 +4,7 @@ mod beyond;
 mod tuning;
 mod window;
 
-use crate::buffer::{ByteRing, OutOfMemory};
+use crate::buffer::{ByteRing, FIRST_CAPACITY};
 use crate::num::{index, wide};
 use crate::wire::SackBlocks;
 use beyond::Beyond;
@@ -32,14 +32,8 @@ pub(crate) struct Accepted {
 pub(crate) enum Refused {
     /// More pieces behind holes than are kept. Never the segment at RCV.NXT (R16).
     TooFragmented,
-    /// The allocator refused.
+    /// The allocator refused, or a budget is spent.
     OutOfMemory,
-}
-
-impl From<OutOfMemory> for Refused {
-    fn from(OutOfMemory: OutOfMemory) -> Self {
-        Self::OutOfMemory
-    }
 }
 
 /// Octets received and not yet read, in a ring that grows with what is there, never beyond what was promised.
@@ -53,6 +47,10 @@ pub(crate) struct ReceiveBuffer {
     duplicate: Option<Range<u64>>,
     /// Where the stream ends, once a FIN told.
     fin: Option<u64>,
+    /// Octets of memory that may be taken beside those that are held.
+    grant: u32,
+    /// There was not enough of it, since somebody asked.
+    is_starved: bool,
 }
 
 impl ReceiveBuffer {
@@ -64,6 +62,8 @@ impl ReceiveBuffer {
             beyond: Beyond::new(),
             duplicate: None,
             fin: None,
+            grant: u32::MAX,
+            is_starved: false,
         }
     }
 
@@ -75,6 +75,25 @@ impl ReceiveBuffer {
     /// The promise, to make another.
     pub(crate) const fn window_mut(&mut self) -> &mut ReceiveWindow {
         &mut self.window
+    }
+
+    /// So many octets of memory may be taken beside those that are held. What is not there is not promised from now on; what was promised is,
+    /// and of that whatever is in order is taken, piece by piece if need be.
+    pub(crate) fn set_grant(&mut self, grant: u32) {
+        self.grant = grant;
+        let held = wide(self.ring.capacity()).saturating_add(grant.into());
+        let room = u32::try_from(held.max(wide(FIRST_CAPACITY))).unwrap_or(u32::MAX);
+        self.window.set_room(room);
+    }
+
+    /// How many those are.
+    pub(crate) const fn grant(&self) -> u32 {
+        self.grant
+    }
+
+    /// Whether there was too little memory since this was asked last.
+    pub(crate) const fn take_starved(&mut self) -> bool {
+        core::mem::replace(&mut self.is_starved, false)
     }
 
     /// Octets that can be read now.
@@ -103,7 +122,8 @@ impl ReceiveBuffer {
         // Nothing behind a FIN belongs to the stream.
         let edge = sabotage!(BeyondWindowTaken, u64::MAX, open.end);
         let last = self.fin.unwrap_or(u64::MAX).min(edge);
-        let inside = start.max(open.start)..end.min(last);
+        let inside = self.fit(open.start, start.max(open.start)..end.min(last))?;
+        let is_cut = inside.end < end.min(last);
         mark!(FrontTrimmed, start < open.start && end > open.start);
         mark!(EndTrimmed, start < open.end && end > open.end);
         mark!(
@@ -122,7 +142,7 @@ impl ReceiveBuffer {
         }
         // It takes a number, but no room: it may stand at the edge (C7). One that stands before octets that came is no end.
         let fits = end <= open.end && end >= self.highest();
-        if fin && fits && self.fin.is_none() {
+        if fin && fits && !is_cut && self.fin.is_none() {
             self.fin = Some(end);
             mark!(
                 FinBeforeData,
@@ -146,11 +166,37 @@ impl ReceiveBuffer {
         }
     }
 
-    /// Writes what is missing of `range`. How much that was.
-    fn store(&mut self, next: u64, range: Range<u64>, octets: &[u8]) -> Result<u64, Refused> {
+    /// Makes room for `range`, or for the front of it if there is not memory for all: what is at RCV.NXT makes progress whatever the budget. What
+    /// lies behind a hole is the first to be given up.
+    fn fit(&mut self, next: u64, range: Range<u64>) -> Result<Range<u64>, Refused> {
+        if range.start >= range.end {
+            return Ok(range);
+        }
         let read = self.window.read();
         let wanted = index(range.end.saturating_sub(read));
-        self.ring.reserve(wanted, read..self.highest())?;
+        let kept = read..self.highest();
+        let grant = index(self.grant.into());
+        if self
+            .ring
+            .reserve_within(wanted, kept.clone(), grant)
+            .is_ok()
+        {
+            return Ok(range);
+        }
+        self.is_starved = true;
+        if range.start > next {
+            return Err(Refused::OutOfMemory);
+        }
+        self.ring.reserve_some(wanted, kept, grant);
+        let end = read.saturating_add(wide(self.ring.capacity()));
+        if end <= range.start {
+            return Err(Refused::OutOfMemory);
+        }
+        Ok(range.start..range.end.min(end))
+    }
+
+    /// Writes what is missing of `range`. How much that was.
+    fn store(&mut self, next: u64, range: Range<u64>, octets: &[u8]) -> Result<u64, Refused> {
         let mut newly = 0_u64;
         let ring = &mut self.ring;
         self.beyond.each_missing(range.clone(), |missing| {

@@ -16,6 +16,8 @@ pub(crate) struct ReceiveWindow {
     next: u64,
     edge: u64,
     limit: u32,
+    /// Octets that there is memory for; what is more is not promised.
+    room: u32,
     shift: u8,
     scales: bool,
 }
@@ -29,6 +31,7 @@ impl ReceiveWindow {
             next,
             edge: next,
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            room: u32::MAX,
             shift: shift.map_or(0, |shift| shift.min(MAX_WINDOW_SHIFT)),
             scales: shift.is_some(),
         }
@@ -54,6 +57,16 @@ impl ReceiveWindow {
     /// From now on more may wait. Less is not possible: the edge was promised.
     pub(crate) fn grow(&mut self, limit: u32) {
         self.limit = self.limit.max(limit);
+    }
+
+    /// From now on nothing is promised beyond so many octets; what was promised is.
+    pub(crate) const fn set_room(&mut self, room: u32) {
+        self.room = room;
+    }
+
+    /// How large the window may be now.
+    fn most(&self) -> u32 {
+        self.limit.min(self.room)
     }
 
     /// RCV.NXT.
@@ -90,7 +103,7 @@ impl ReceiveWindow {
 
     /// The window in a SYN or SYN|ACK: not shifted, on the wire and in the books (R6; RFC 7323 2.2).
     pub(crate) fn advertise_unshifted(&mut self) -> u16 {
-        let window = u64::from(self.limit).min(u64::from(u16::MAX));
+        let window = u64::from(self.most()).min(u64::from(u16::MAX));
         let shift: u8 = sabotage!(SynWindowShifted, self.shift, 0);
         self.edge = self.edge.max(
             self.next
@@ -116,7 +129,7 @@ impl ReceiveWindow {
 
     /// The field, and the edge that the peer computes from it.
     fn offer(&self, mss: u64) -> (u16, u64) {
-        let room_ends = self.read.saturating_add(u64::from(self.limit));
+        let room_ends = self.read.saturating_add(u64::from(self.most()));
         let room_ends = sabotage!(
             EdgeFromFreeSpace,
             room_ends.saturating_sub(self.next.saturating_sub(self.read)),
@@ -163,7 +176,7 @@ impl ReceiveWindow {
 
     /// RFC 9293 3.8.6.2.2: half of the buffer or a segment, whichever is less; at least one octet.
     fn worthwhile(&self, mss: u64) -> u64 {
-        u64::from(self.limit.wrapping_shr(1)).min(mss).max(1)
+        u64::from(self.most().wrapping_shr(1)).min(mss).max(1)
     }
 }
 

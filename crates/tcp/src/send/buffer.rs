@@ -12,6 +12,10 @@ pub(crate) struct SendBuffer {
     held: Range<u64>,
     limit: u32,
     most: u32,
+    /// Octets of memory that may be taken beside those that are held.
+    grant: u32,
+    /// There was not enough of it, since somebody asked.
+    is_starved: bool,
 }
 
 impl SendBuffer {
@@ -22,19 +26,25 @@ impl SendBuffer {
             held: start..start,
             limit,
             most: limit,
+            grant: u32::MAX,
+            is_starved: false,
         }
     }
 
-    /// Takes as many octets as there is room for. How many: none means that the application has to wait, or that the allocator refused and it
-    /// has to wait for octets to be acknowledged as well.
+    /// Takes as many octets as there is room for. How many: none means that the application has to wait, or that there is no memory, and it has to
+    /// wait for octets to be acknowledged as well.
     pub(crate) fn write(&mut self, octets: &[u8]) -> usize {
         let length = octets.len().min(index(self.room()));
         let Some(taken) = octets.get(..length) else {
             return 0;
         };
         let wanted = self.len().saturating_add(wide(length));
-        let reserved = self.ring.reserve(index(wanted), self.held.clone());
+        let grant = index(self.grant.into());
+        let kept = self.held.clone();
+        let reserved = self.ring.reserve_within(index(wanted), kept.clone(), grant);
         if reserved.is_err() {
+            self.is_starved = true;
+            self.ring.reserve_some(index(wanted), kept, grant);
             return self.write_into_what_there_is(octets);
         }
         self.ring.write(self.held.end, taken);
@@ -66,6 +76,16 @@ impl SendBuffer {
     /// From now on so many octets may be held, and no more than was said first; what is held stays.
     pub(crate) fn set_limit(&mut self, limit: u32) {
         self.limit = limit.min(self.most);
+    }
+
+    /// So many octets of memory may be taken beside those that are held.
+    pub(crate) const fn set_grant(&mut self, grant: u32) {
+        self.grant = grant;
+    }
+
+    /// Whether there was too little memory since this was asked last.
+    pub(crate) const fn take_starved(&mut self) -> bool {
+        core::mem::replace(&mut self.is_starved, false)
     }
 
     /// Behind the last octet written: where the FIN goes.
@@ -159,6 +179,24 @@ mod tests {
         assert_eq!(held(&buffer, 7..20), b"0123");
         buffer.set_limit(u32::MAX);
         assert_eq!(buffer.room(), 6, "never more than was said first");
+    }
+
+    #[test]
+    fn without_a_grant_there_is_the_first_allocation_and_no_more() {
+        let mut buffer = SendBuffer::new(7, 1 << 20);
+        buffer.set_grant(0);
+        let octets: Vec<u8> = (0..100_000).map(|at| at as u8).collect();
+        assert_eq!(buffer.write(&octets), 4096);
+        assert_eq!(buffer.write(b"x"), 0);
+        // Half of what it would take.
+        buffer.set_grant(5000);
+        assert_eq!(buffer.write(&octets[4096..]), 4096);
+        assert_eq!(buffer.memory(), 8192);
+        buffer.acknowledge(1007);
+        assert_eq!(buffer.write(&octets[8192..]), 1000);
+        assert_eq!(held(&buffer, 1007..u64::MAX), octets[1000..9192]);
+        buffer.set_grant(u32::MAX);
+        assert_eq!(buffer.write(&octets[9192..]), octets.len() - 9192);
     }
 
     #[test]

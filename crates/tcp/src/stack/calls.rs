@@ -181,6 +181,9 @@ impl Stack {
                 .find(|tuple| self.is_free(tuple)),
         };
         let tuple = tuple.ok_or(ConnectError::InUse)?;
+        if !self.can_afford(remote.ip()) {
+            return Err(ConnectError::Full);
+        }
         let initial = self.secret.initial(now, &tuple);
         let opening = self.opening(&tuple, initial);
         let connection = Connection::connect(&self.config.connection, now, &opening);
@@ -234,7 +237,7 @@ impl Stack {
     /// [`WriteError`]; a connection that was released is over.
     pub fn write(&mut self, id: Id, octets: &[u8]) -> Result<usize, WriteError> {
         let gone = WriteError::Ended(CloseReason::Aborted);
-        let written = self.connection_mut(id).ok_or(gone)?.write(octets);
+        let written = self.granted_of(id).ok_or(gone)?.write(octets);
         // Who asks again and again for room that is not there makes no work beyond that.
         if written.is_ok_and(|written| written > 0) {
             self.stir(id);
@@ -248,7 +251,7 @@ impl Stack {
     /// [`ReadError`]; a connection that was released is over.
     pub fn read(&mut self, id: Id, to: &mut [u8]) -> Result<usize, ReadError> {
         let gone = ReadError::Ended(CloseReason::Aborted);
-        let read = self.connection_mut(id).ok_or(gone)?.read(to);
+        let read = self.granted_of(id).ok_or(gone)?.read(to);
         if read.is_ok_and(|read| read > 0) {
             self.stir(id);
         }
@@ -328,12 +331,18 @@ impl Stack {
         self.touched(now, slot);
     }
 
+    fn granted_of(&mut self, id: Id) -> Option<&mut Connection> {
+        self.slots.held(id)?;
+        self.granted(id.slot)
+    }
+
     fn connection_mut(&mut self, id: Id) -> Option<&mut Connection> {
         self.slots.held_mut(id)?.connection_mut()
     }
 
     /// The application did something that may give the connection something to send.
     fn stir(&mut self, id: Id) {
+        self.account(id.slot);
         let is_open = self.connection(id).is_some_and(|connection| {
             connection.state() != State::Closed || connection.owes_reset()
         });

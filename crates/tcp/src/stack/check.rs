@@ -32,11 +32,13 @@ impl Stack {
             connection.check(now)?;
         }
         let mut open = 0_usize;
+        let mut held = 0_usize;
         for slot in 0..self.slots.len() {
             let slot = u32::try_from(slot).unwrap_or(u32::MAX);
             let Some(entry) = self.slots.get(slot) else {
                 return Err("a slot is not there");
             };
+            held = held.saturating_add(super::octets(entry.held));
             let is_over = entry
                 .connection()
                 .is_some_and(|connection| connection.state() == crate::State::Closed);
@@ -50,6 +52,9 @@ impl Stack {
         }
         if open > self.table.len() {
             return Err("there are more connections than the table knows");
+        }
+        if held != self.budget.held() {
+            return Err("the books of memory are not the sum of what connections hold");
         }
         if self.half_open > open {
             return Err("more are counted as half open than there are");

@@ -6,8 +6,9 @@ use crate::wire::Verify;
 
 /// Limits and habits of a stack.
 ///
-/// Memory: a slot of about 190 octets for each connection that there ever was at one time, up to `max_connections`; a connection 1.7 kB
-/// and its buffers ([`Config`]); one in TIME-WAIT only its slot.
+/// Memory: a slot of about 200 octets for each connection that there ever was at one time, up to `max_connections`; a connection 1.7 kB
+/// and its buffers ([`Config`]); one in TIME-WAIT only its slot; 60 octets for each peer. Connections with their buffers and books share `memory`, beyond which
+/// each has two allocations of 4 KiB all the same, one for each direction.
 #[derive(Clone, Debug)]
 pub struct StackConfig {
     /// For connections that are not told otherwise.
@@ -17,6 +18,13 @@ pub struct StackConfig {
     /// Of those, such that are being opened by peers. Beyond, SYNs are answered by cookies (RFC 4987), which cost nothing and bring no options
     /// but the segment size.
     pub max_half_open: usize,
+    /// Octets that connections may hold in all. When they do, SYNs are dropped as if they had been lost and dialing says
+    /// [`Full`](crate::ConnectError::Full); windows do not grow, what arrives behind a hole is dropped as if it had been lost, and what is in
+    /// order is taken in pieces of what memory there is; `write` takes less at once. Nothing that was acknowledged is given up, and every connection
+    /// goes on, slower. [`Stats::starved`](crate::Stats::starved) and [`Stats::unaffordable`](crate::Stats::unaffordable) count it.
+    pub memory: usize,
+    /// The same for the connections with one peer: an IPv4 address, or in IPv6 all addresses with the same first 64 bits.
+    pub memory_per_peer: usize,
     /// Octets of the largest IP packet that the link takes.
     pub mtu: u16,
     /// Who computes checksums of what is sent, and of what is received.
@@ -45,6 +53,8 @@ impl Default for StackConfig {
             connection: Config::default(),
             max_connections: 65_536,
             max_half_open: 256,
+            memory: 1 << 30,
+            memory_per_peer: 1 << 28,
             mtu: 1500,
             checksums: Checksums::default(),
             trains: None,

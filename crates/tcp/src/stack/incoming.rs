@@ -151,6 +151,7 @@ impl Stack {
                     count(&mut self.stats.overflows);
                     return;
                 }
+                connection.set_grant(self.budget.left(entry.peer));
                 connection.on_marked_segment(now, segment, ecn);
                 self.touched(now, slot);
             }
@@ -214,12 +215,18 @@ impl Stack {
             return;
         }
         // "Third, check for a SYN".
-        match self.listeners.find(tuple.local) {
+        let is_full = self
+            .listeners
+            .find(tuple.local)
+            .map(|listener| listener.is_full());
+        match is_full {
             None => self.refuse(tuple, segment),
             // C25: a full queue drops, and the peer asks again; a RST would tell him that nobody listens.
-            Some(listener) if listener.is_full() => {
+            Some(true) => {
                 count(&mut self.stats.overflows);
             }
+            // As if it had been lost: when there is memory again, it comes again.
+            Some(_) if !self.can_afford(tuple.remote.ip()) => {}
             Some(_) if self.half_open >= self.config.max_half_open => {
                 self.answer_by_cookie(now, tuple, &segment.header);
             }
@@ -283,15 +290,25 @@ impl Stack {
             .insert(tuple, hash, connection)
             .ok()
             .and_then(|slot| {
-                let is_in = self.deadlines.reserve(self.slots.len()).is_ok()
+                let peer = self.budget.join(tuple.remote.ip()).ok();
+                if let (Some(peer), Some(entry)) = (peer, self.slots.get_mut(slot)) {
+                    entry.peer = peer;
+                }
+                let is_in = peer.is_some()
+                    && self.deadlines.reserve(self.slots.len()).is_ok()
                     && self.table.insert(hash, slot).is_ok();
                 if !is_in {
-                    self.slots.free(slot);
+                    self.free(slot);
                 }
                 is_in.then_some(slot)
             });
-        if entered.is_none() {
-            count(&mut self.stats.overflows);
+        match entered {
+            Some(slot) => {
+                self.account(slot);
+                // Its SYN|ACK promises what there is.
+                self.granted(slot);
+            }
+            None => count(&mut self.stats.overflows),
         }
         entered
     }
@@ -349,6 +366,9 @@ impl Stack {
             return true;
         }
         let listener = listener.id;
+        if !self.can_afford(tuple.remote.ip()) {
+            return true;
+        }
         let syn = Header {
             sequence: u32::from(header.sequence).wrapping_sub(1).into(),
             flags: Flags::SYN,

@@ -1,5 +1,6 @@
 //! Many connections behind one device: IP packets in, IP packets out.
 
+mod budget;
 mod calls;
 mod check;
 mod config;
@@ -16,6 +17,7 @@ mod table;
 use crate::connection::State;
 use crate::wire::Header;
 use alloc::vec::Vec;
+use budget::Budget;
 use core::net::IpAddr;
 use deadlines::Deadlines;
 use gapless_recovery::Instant;
@@ -48,6 +50,7 @@ pub struct Stack {
     /// The slot of the connection that the last segment was for: the next one is often for the same.
     recent: Option<u32>,
     deadlines: Deadlines,
+    budget: Budget,
     listeners: Listeners,
     half_open: usize,
     /// When a cookie was sent last.
@@ -71,6 +74,10 @@ pub struct Stats {
     pub cookies: u64,
     /// Answers and connections there was no room for.
     pub overflows: u64,
+    /// SYNs that were dropped, and dials that were refused, because a memory budget was spent.
+    pub unaffordable: u64,
+    /// Segments and writes of which not all was taken, because a memory budget was spent or the allocator refused.
+    pub starved: u64,
 }
 
 /// Answers that belong to no connection: as many as fit; who sends more at once gets fewer answers (R8, R12).
@@ -97,6 +104,7 @@ impl Stack {
     #[must_use]
     pub fn new(config: StackConfig, seed: [u64; 2]) -> Self {
         let secret = Secret::new(seed);
+        let budget = Budget::new(secret.table(), config.memory, config.memory_per_peer);
         Self {
             table: secret.table(),
             slots: Slots::new(config.max_connections),
@@ -104,6 +112,7 @@ impl Stack {
             secret,
             recent: None,
             deadlines: Deadlines::new(),
+            budget,
             listeners: Listeners::default(),
             half_open: 0,
             baked: None,
@@ -138,6 +147,19 @@ impl Stack {
             .saturating_add(self.slots.memory())
             .saturating_add(self.table.memory())
             .saturating_add(self.deadlines.memory())
+            .saturating_add(self.budget.memory())
+    }
+
+    /// Octets of [`StackConfig::memory`] that connections hold.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.budget.held()
+    }
+
+    /// Octets of [`StackConfig::memory_per_peer`] that connections with this peer hold.
+    #[must_use]
+    pub fn held_by(&self, peer: IpAddr) -> usize {
+        self.budget.held_by(peer)
     }
 
     /// When [`on_timeout`](Self::on_timeout) is to be called. `None` if there is nothing to wait for. May change after every call.
@@ -172,6 +194,7 @@ impl Stack {
 
     /// Something happened to a connection: it may have something to send or to tell, wait for another time, or be over.
     fn touched(&mut self, now: Instant, slot: u32) {
+        self.account(slot);
         if self.put_away(now, slot) || self.advance_opening(slot) {
             return;
         }
@@ -211,6 +234,7 @@ impl Stack {
             self.deadlines.set(slot, Some(linger.until));
             entry.kind = Kind::Linger(linger);
         }
+        self.account(slot);
         self.slots.unlink(List::Changed, slot);
     }
 
@@ -227,7 +251,55 @@ impl Stack {
     /// Nothing is left of it.
     fn forget(&mut self, slot: u32) {
         self.vacate(slot);
+        self.free(slot);
+    }
+
+    /// Its place and its memory are others'.
+    fn free(&mut self, slot: u32) {
+        if let Some(entry) = self.slots.get(slot) {
+            self.budget.leave(entry.peer, octets(entry.held));
+        }
         self.slots.free(slot);
+    }
+
+    /// Whether there is memory for another connection with this peer.
+    fn can_afford(&mut self, peer: IpAddr) -> bool {
+        let can = self.budget.left_for(peer) >= size_of::<crate::Connection>();
+        if !can {
+            count(&mut self.stats.unaffordable);
+        }
+        can
+    }
+
+    /// A connection, told how much memory there is for it.
+    fn granted(&mut self, slot: u32) -> Option<&mut crate::Connection> {
+        let entry = self.slots.get_mut(slot)?;
+        let left = self.budget.left(entry.peer);
+        let connection = entry.connection_mut()?;
+        connection.set_grant(left);
+        Some(connection)
+    }
+
+    /// Something happened that may have changed what a connection holds.
+    fn account(&mut self, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let (held, is_starved) = entry.connection_mut().map_or((0, false), |connection| {
+            let held = connection
+                .memory()
+                .saturating_add(size_of::<crate::Connection>());
+            (held, connection.take_starved())
+        });
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        let before = core::mem::replace(&mut entry.held, held);
+        if before != held {
+            let place = entry.peer;
+            self.budget.change(place, octets(before), octets(held));
+        }
+        if is_starved {
+            count(&mut self.stats.starved);
+        }
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -246,6 +318,10 @@ impl Stack {
         let header = u16::try_from(crate::wire::header_len(&remote)).unwrap_or(u16::MAX);
         self.config.mtu.saturating_sub(header)
     }
+}
+
+fn octets(held: u32) -> usize {
+    crate::num::index(held.into())
 }
 
 fn count(counter: &mut u64) {

@@ -143,6 +143,7 @@ impl Stack {
             // R8: asking for packets comes to an end even so.
             self.slots.unlink(List::Ready, slot);
         }
+        self.account(slot);
         self.deadlines.set(slot, deadline);
         self.put_away(now, slot);
     }

@@ -60,6 +60,10 @@ pub(super) struct Slot {
     pub(super) kind: Kind,
     pub(super) tuple: Tuple,
     pub(super) hash: u32,
+    /// Whose budget it is in.
+    pub(super) peer: u32,
+    /// Octets of memory that stand in the books for it.
+    pub(super) held: u32,
     /// The listener that it came through, until it is accepted.
     pub(super) listener: Option<u32>,
     /// The application has let go of it.
@@ -172,6 +176,8 @@ impl Slots {
         entry.kind = kind;
         entry.tuple = tuple;
         entry.hash = hash;
+        entry.peer = NONE;
+        entry.held = 0;
         entry.listener = None;
         entry.is_released = false;
         entry.is_held = false;
@@ -194,6 +200,8 @@ impl Slots {
             kind: Kind::Free,
             tuple,
             hash: 0,
+            peer: NONE,
+            held: 0,
             listener: None,
             is_released: false,
             is_held: false,
@@ -213,6 +221,7 @@ impl Slots {
         let next_free = self.free;
         if let Some(entry) = self.get_mut(slot) {
             entry.kind = Kind::Free;
+            entry.held = 0;
             entry.generation = entry.generation.wrapping_add(1);
             entry.next_free = next_free;
             self.free = slot;

@@ -9,6 +9,7 @@
     clippy::panic
 )]
 
+mod budgets;
 mod contract;
 mod corpus;
 mod listening;

@@ -93,8 +93,8 @@ impl Net {
                     continue;
                 }
                 let at = (self.now + self.delay).as_nanos();
-                self.counter += 1;
                 for other in (0..self.stacks.len()).filter(|other| *other != host) {
+                    self.counter += 1;
                     self.flying
                         .insert((at, self.counter), (other, packet.clone()));
                 }
