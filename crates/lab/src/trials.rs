@@ -278,7 +278,8 @@ fn clean(number: u64, draw: &mut Draw) -> Trial {
 fn gap(number: u64, draw: &mut Draw) -> Trial {
     let (rate, delay) = draw.pick(&[(50 * MEGABIT, 20), (10 * MEGABIT, 80)]);
     let mut path = draw.path(number, rate, &[delay]);
-    let bytes = 3 << 20;
+    // Many are left even if the window has grown as fast as it can.
+    let bytes = 4 << 20;
     let packets = draw.between(2, 12);
     let from = Duration::from_nanos(2 * SECOND / 10 + 8 * round_trip(&path));
     let length = Duration::from_nanos(time_for(packets * 1500, rate));

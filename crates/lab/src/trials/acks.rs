@@ -90,8 +90,9 @@ pub(super) fn few(number: u64, draw: &mut Draw) -> Trial {
             profile.reorder = Share::from_percent(4);
         }
     }
-    // UDX 4.2: every ten packets between our own, every second one otherwise; and one for each gap, and for each that fills it.
-    let usual = if is_v3 { 12 } else { 54 };
+    // UDX 4.2: every ten packets between our own, but eight in each round trip while the window is small; every second one otherwise; and
+    // one for each gap, and for each that fills it.
+    let usual = if is_v3 { 15 } else { 54 };
     let expected = Expected {
         within: Some(2 * time_for(bytes, rate) + 60 * round_trip(&path) + SECOND),
         answers: Some(if shuffled { usual + 3 } else { usual }),

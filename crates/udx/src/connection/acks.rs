@@ -10,7 +10,7 @@ use crate::peer::{MAX_ACK_DELAY, Rules};
 
 /// Ranges of received numbers that are remembered: the 33 which one ACK frame can carry (UDX 4.3,
 /// third), and some so that late packets still find their gap. 16 bytes each: more would not fit into the 4 KiB of an idle connection.
-const REMEMBERED_RANGES: usize = 42;
+const REMEMBERED_RANGES: usize = 41;
 
 /// The least delay of an acknowledgement, UDX 4.2: srtt/4 clamped to 1..25 ms.
 const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
@@ -19,6 +19,9 @@ const MIN_ACK_DELAY: Duration = Duration::from_millis(1);
 /// is a whole round trip of a short path: measured by it, packets that fill a window of ten come quickly, and the sender is left
 /// waiting for a few acknowledgements a round. Below this the machines, not the path, space the packets.
 const LEAST_JUDGED_DELAY: Duration = Duration::from_micros(200);
+
+/// A round trip sees so many acknowledgements at least, if it has packets for them.
+const LEAST_PER_ROUND: u32 = 8;
 
 /// The receive side's book of numbers.
 #[cfg_attr(test, derive(Clone))]
@@ -34,10 +37,21 @@ pub(crate) struct Acks {
     threshold: u32,
     /// When the largest one before the pending ones came.
     pending_since: Instant,
+    round: Round,
     /// An ACK is due at once.
     immediate: bool,
     /// An ACK is due then, if not sent before.
     deadline: Option<Instant>,
+}
+
+/// How many packets a round trip has.
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
+struct Round {
+    since: Instant,
+    packets: u32,
+    /// Of the one before.
+    before: u32,
 }
 
 /// Why a numbered packet has to be acknowledged, if it has to.
@@ -58,6 +72,11 @@ impl Acks {
             pending: 0,
             threshold: 1,
             pending_since: now,
+            round: Round {
+                since: now,
+                packets: 0,
+                before: 0,
+            },
             immediate: false,
             deadline: None,
         }
@@ -96,6 +115,8 @@ impl Acks {
             self.largest_arrived_at = now;
         }
         self.pending = self.pending.saturating_add(1);
+        let quarter = quarter_of(srtt, LEAST_JUDGED_DELAY);
+        self.round.count(now, quarter.saturating_mul(4));
         if out_of_order || urgency == Urgency::AtOnce {
             self.immediate = true;
         } else if self.pending
@@ -105,7 +126,7 @@ impl Acks {
                 .min(rules.ack_threshold)
         {
             self.immediate = true;
-            self.adapt_threshold(now, quarter_of(srtt, LEAST_JUDGED_DELAY), rules);
+            self.adapt_threshold(now, quarter, rules);
         } else if self.deadline.is_none() && !sabotage!(DelayedAckForgotten) {
             self.deadline = Some(now.saturating_add(ack_delay(srtt)));
         }
@@ -123,12 +144,20 @@ impl Acks {
 
     /// A sender whose window is small waits for each acknowledgement, one with a large window is spared them: more packets are
     /// awaited only while they come within a quarter of `delay`, a quarter of the round trip, and fewer as soon as they take more
-    /// than half of it. A round trip then sees some 8 to 16 of them, or one for every packet.
+    /// than half of it. A round trip then sees some 8 to 16 of them, or one for every packet. Packets of a small window that come one right
+    /// behind the other look like those of a large one, so they are counted, too: a window of ten that was answered once or twice would go
+    /// on coming in one or two bursts, of which each makes the round trip longer by what it takes to send.
     fn adapt_threshold(&mut self, now: Instant, delay: Duration, rules: &Rules) {
         let took = now.saturating_duration_since(self.pending_since);
-        if took.saturating_mul(4) <= delay {
-            mark!(AckThresholdRaised, self.threshold < rules.ack_threshold);
-            self.threshold = self.threshold.saturating_mul(2).min(rules.ack_threshold);
+        let most = (self.round.most() / LEAST_PER_ROUND)
+            .max(rules.least_ack_threshold)
+            .min(rules.ack_threshold);
+        if self.threshold > most {
+            mark!(AckThresholdLowered);
+            self.threshold = most;
+        } else if took.saturating_mul(4) <= delay {
+            mark!(AckThresholdRaised, self.threshold < most);
+            self.threshold = self.threshold.saturating_mul(2).min(most);
         } else if took.saturating_mul(2) > delay {
             mark!(
                 AckThresholdLowered,
@@ -181,6 +210,21 @@ impl Acks {
         self.pending = 0;
         self.immediate = false;
         self.deadline = None;
+    }
+}
+
+impl Round {
+    fn count(&mut self, now: Instant, length: Duration) {
+        if now.saturating_duration_since(self.since) >= length {
+            self.before = core::mem::take(&mut self.packets);
+            self.since = now;
+        }
+        self.packets = self.packets.saturating_add(1);
+    }
+
+    /// Of the last two, so that one that has just begun is not taken for a small one.
+    fn most(&self) -> u32 {
+        self.packets.max(self.before)
     }
 }
 
@@ -240,7 +284,7 @@ mod tests {
     ) -> Vec<u32> {
         let start = acks.pending_since.saturating_add(100 * MS);
         let mut counts = Vec::new();
-        for count in 0..60_u32 {
+        for count in 0..200_u32 {
             let now = start.saturating_add(every.saturating_mul(count));
             let number = acks.next_expected();
             acks.on_received(now, number, Urgency::Delayed, Some(srtt), rules);
@@ -257,8 +301,9 @@ mod tests {
         let rules = Peer::Own.rules();
         let mut acks = Acks::new(0, at(0));
         let counts = acknowledged_after(&mut acks, Duration::ZERO, rules);
-        // The first one came after a pause.
-        assert_eq!(counts.get(..7), Some(&[1, 1, 2, 4, 8, 10, 10][..]));
+        // As many as an eighth of what this round trip has brought so far.
+        assert!(counts.is_sorted() && counts.starts_with(&[1; 16]));
+        assert_eq!(counts.last(), Some(&10), "{counts:?}");
         for rules in [Peer::Go.rules(), Peer::Unknown.rules()] {
             let counts = acknowledged_after(&mut Acks::new(0, at(0)), Duration::ZERO, rules);
             assert!(counts.iter().all(|count| *count == 2));
@@ -269,7 +314,7 @@ mod tests {
     fn a_window_of_few_packets_is_acknowledged_packet_by_packet() {
         // Within 10 ms at the latest: a quarter of 40 ms.
         let rules = Peer::Own.rules();
-        for (every, expected) in [(7, 1), (3, 1), (2, 2), (1, 4)] {
+        for (every, expected) in [(7, 1), (3, 1), (2, 2), (1, 5)] {
             let mut acks = Acks::new(0, at(0));
             acknowledged_after(&mut acks, Duration::ZERO, rules);
             let counts = acknowledged_after(&mut acks, every * MS, rules);
@@ -294,6 +339,30 @@ mod tests {
         let mut acks = Acks::new(0, at(0));
         let counts = acknowledged_over(MS / 100, &mut acks, Duration::from_micros(2), rules);
         assert_eq!(counts.last(), Some(&10));
+    }
+
+    #[test]
+    fn a_window_of_ten_packets_that_come_in_a_burst_is_acknowledged_one_by_one() {
+        // 1 Gbit/s over 1 ms: a packet each 12 us, and then nothing until the round trip is over.
+        let rules = Peer::Own.rules();
+        let counts = |window: u64| {
+            let mut acks = Acks::new(0, at(0));
+            let mut counts = Vec::new();
+            for number in 0..100 * window {
+                let nanos = 10_000_000 + number / window * 1_000_000 + number % window * 12_000;
+                let now = Instant::from_nanos(nanos);
+                acks.on_received(now, number, Urgency::Delayed, Some(MS), rules);
+                if acks.is_due(now) {
+                    counts.push(acks.pending);
+                    acks.on_sent(now);
+                }
+            }
+            counts.split_off(counts.len() / 2)
+        };
+        assert!(counts(10).iter().all(|count| *count == 1));
+        // Twenty are answered ten times, and a window of eighty as often as it has tens.
+        assert!(counts(20).iter().all(|count| *count <= 2));
+        assert!(counts(80).iter().all(|count| *count >= 5));
     }
 
     #[test]

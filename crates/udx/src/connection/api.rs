@@ -18,6 +18,11 @@ const LEAST_SEND_CAPACITY: u64 = 64 << 10;
 /// the application is not woken for every few packets.
 const INITIAL_SEND_CAPACITY: u64 = 256 << 10;
 
+/// Windows it may have once that is known. A packet that is lost twice is here after three round trips, and until then nothing behind it
+/// leaves the buffer, while each round trip sends another window: with fewer, the sender has nothing to send several times a minute on
+/// a path that loses two of a hundred.
+const BUFFERED_WINDOWS: u64 = 4;
+
 impl Connection {
     /// Opens a stream. The first one of a dialed connection is the one that its first packet opens.
     ///
@@ -96,15 +101,15 @@ impl Connection {
         room.map_err(|error| self.write_error(id, error))
     }
 
-    /// What a stream may have in its send buffer: twice the window, so that an acknowledgement always
-    /// finds more to send, shared fairly where the connection's bound is near.
+    /// What a stream may have in its send buffer: [`BUFFERED_WINDOWS`], so that an acknowledgement always finds more to send, shared
+    /// fairly where the connection's bound is near.
     fn send_capacity(&self) -> u64 {
         let writers = u64::from(self.streams.writers).max(1);
         let share = self.limits.send_buffer.checked_div(writers).unwrap_or(0);
         let useful = self
             .recovery
             .congestion_window()
-            .saturating_mul(2)
+            .saturating_mul(BUFFERED_WINDOWS)
             .max(INITIAL_SEND_CAPACITY);
         useful.min(share).max(LEAST_SEND_CAPACITY)
     }

@@ -67,8 +67,13 @@ impl Bbr {
     }
 
     /// 5.6.2: `SetPacingRateWithGain`, percent.
+    ///
+    /// Not of the draft: what chance takes is sent in addition. The model's rate is of what was delivered, so a path that loses two of a
+    /// hundred whatever is sent has it two percent below what it carries; sent at that rate, of which it takes two percent
+    /// again, it would stand idle for as long.
     pub(super) fn pace_with_gain(&mut self, gain: u64) {
-        let rate = scale(self.bw(), gain.saturating_mul(PACING_PERCENT), 10_000);
+        let sent = self.chance.sent_for(self.bw());
+        let rate = scale(sent, gain.saturating_mul(PACING_PERCENT), 10_000);
         if self.full_pipe.reached || rate > self.pacing_rate {
             self.pacing_rate = rate;
         }

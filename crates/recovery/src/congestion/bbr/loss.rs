@@ -157,6 +157,8 @@ const CHANCE_GAIN_BITS: u32 = 4;
 const CHANCE_UNIT_BITS: u32 = 16;
 /// More than 20 % of chance loss is not believed.
 const MAX_CHANCE: u64 = (1 << CHANCE_UNIT_BITS) / 5;
+/// More than 10 % of chance loss is not made up for: it stays well below the quarter that probing adds.
+const MAX_MADE_UP: u64 = (1 << CHANCE_UNIT_BITS) / 10;
 /// A round may exceed what is expected of chance by so many standard deviations, and a packet: one in a thousand does.
 const CHANCE_DEVIATIONS: u64 = 3;
 
@@ -198,14 +200,30 @@ impl Chance {
             && scale(lost, 1 << CHANCE_UNIT_BITS, sent.max(1)) <= MAX_CHANCE
     }
 
+    /// The share that chance takes, in units of 1 / 2^16.
+    fn share(&self) -> u64 {
+        scale(
+            self.sample_lost,
+            1 << CHANCE_UNIT_BITS,
+            self.sample_sent.max(1),
+        )
+        .min(MAX_CHANCE)
+    }
+
+    /// What has to be sent for chance to leave so much of it.
+    pub(super) fn sent_for(&self, delivered: u64) -> u64 {
+        let unit = 1 << CHANCE_UNIT_BITS;
+        let taken = self.share().min(MAX_MADE_UP);
+        scale(delivered, unit, unit.saturating_sub(taken))
+    }
+
     /// What chance may have taken of so many bytes, with the spread of a Poisson distribution.
     fn of(&self, sent: u64, mtu: u64) -> u64 {
         if self.sample_lost == 0 {
             return 0;
         }
         let unit = 1 << CHANCE_UNIT_BITS;
-        let rate = scale(self.sample_lost, unit, self.sample_sent.max(1)).min(MAX_CHANCE);
-        let expected = scale(sent, rate, unit);
+        let expected = scale(sent, self.share(), unit);
         // The standard deviation in packets is the square root of their number; in bytes, that times their size.
         let deviation = expected.saturating_mul(mtu).isqrt();
         expected

@@ -130,22 +130,20 @@ fn section_5_5_10_too_much_loss_while_probing_bounds_what_is_in_flight() {
     assert_eq!(bbr.phase, Phase::Refill);
 }
 
-#[test]
-fn what_is_lost_without_a_queue_is_chance_and_bounds_nothing() {
-    let mut bbr = cruising();
+/// Rounds without a queue, of each of which so many of fifty packets are lost.
+fn lossy_rounds(bbr: &mut Bbr, packets: u64) {
     let rtt = estimate();
     let mut lost = 0;
     for number in 8..200_u64 {
         let bytes = 60_000;
         let before = bbr.rounds.next_delivered();
-        // 5 % of each round.
-        lost += 3 * MTU;
+        lost += packets * MTU;
         let mut ack = ack(at(50 * number), bytes, number, number + 1, &rtt);
         ack.delivered = before + bytes;
         ack.lost = lost;
         ack.sent = SentState {
             delivered: before,
-            lost: lost - 3 * MTU,
+            lost: lost - packets * MTU,
             in_flight: bytes,
             app_limited: false,
         };
@@ -165,9 +163,29 @@ fn what_is_lost_without_a_queue_is_chance_and_bounds_nothing() {
         });
         bbr.on_ack(&ack);
     }
+}
+
+#[test]
+fn what_is_lost_without_a_queue_is_chance_and_bounds_nothing() {
+    let mut bbr = cruising();
+    lossy_rounds(&mut bbr, 3);
     assert!(bbr.bw() > 1_100_000, "{}", bbr.bw());
     // And where a fifth is lost more than by chance, that is congestion.
     assert!(bbr.is_too_much(30_000, 60_000));
+}
+
+#[test]
+fn what_chance_takes_is_sent_in_addition() {
+    // Of 53 packets three, and of 65 fifteen, of which ten percent are made up for.
+    for (packets, kept) in [(0, 1.0), (3, 50.0 / 53.0), (15, 0.9)] {
+        let mut bbr = cruising();
+        lossy_rounds(&mut bbr, packets);
+        bbr.pace_with_gain(100);
+        let rate = bbr.pacing_rate().unwrap() as f64;
+        let expected = bbr.bw() as f64 * 0.99 / kept;
+        let error = (rate / expected - 1.0).abs();
+        assert!(error < 0.001, "{packets}: {rate} instead of {expected}");
+    }
 }
 
 #[test]
