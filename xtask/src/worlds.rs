@@ -10,9 +10,25 @@ pub(crate) struct Options {
     /// Only as large as `cargo test` has them
     #[arg(long)]
     quick: bool,
+    /// Write the table into the documents, too
+    #[arg(long, conflicts_with_all = ["quick", "filter"])]
+    write: bool,
     /// Only searches whose test has this in its name
     filter: Option<String>,
 }
+
+/// Where the table is kept.
+const DOCUMENT: &str = "docs/worlds.md";
+
+/// What stands above it.
+const HEAD: &str = "# The small worlds
+
+What `cargo xtask worlds --write` found when it was last run: every search at its full size, and complete. Which packets are lost, come twice or
+late is not drawn: all of it happens, in every order. [lab.md](lab.md) says what varies in each.
+
+| search | packets | states | steps | longest path | seconds |
+| --- | ---: | ---: | ---: | ---: | ---: |
+";
 
 /// Where searches are, and what their tests have in common.
 const PLACES: [(&[&str], &str); 2] = [
@@ -37,6 +53,7 @@ struct Row {
     packets: u64,
     states: u64,
     steps: u64,
+    longest: u64,
     millis: u64,
 }
 
@@ -73,6 +90,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if rows.is_empty() {
         bail!("no search has that name");
     }
+    if options.write {
+        let lines: String = rows.iter().map(Row::markdown).collect();
+        let path = workspace::root()?.join(DOCUMENT);
+        std::fs::write(&path, format!("{HEAD}{lines}"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(())
 }
 
@@ -106,6 +129,7 @@ fn row(line: &str) -> Option<Row> {
         packets: number()?,
         states: number()?,
         steps: number()?,
+        longest: number()?,
         millis: number()?,
     })
 }
@@ -114,16 +138,24 @@ impl Row {
     fn line(&self) -> String {
         let seconds = self.millis as f64 / 1000.0;
         format!(
-            "{:56} {:>7} {:>10} {:>11}  complete {seconds:>8.1} s",
-            self.name, self.packets, self.states, self.steps
+            "{:56} {:>7} {:>10} {:>11} {:>8}  complete {seconds:>8.1} s",
+            self.name, self.packets, self.states, self.steps, self.longest
+        )
+    }
+
+    fn markdown(&self) -> String {
+        let seconds = self.millis as f64 / 1000.0;
+        format!(
+            "| {} | {} | {} | {} | {} | {seconds:.1} |\n",
+            self.name, self.packets, self.states, self.steps, self.longest
         )
     }
 }
 
 fn print_table(rows: &[Row]) {
     println!(
-        "\n{:56} {:>7} {:>10} {:>11}  result       time",
-        "world", "packets", "states", "steps"
+        "\n{:56} {:>7} {:>10} {:>11} {:>8}  result       time",
+        "world", "packets", "states", "steps", "longest"
     );
     rows.iter().for_each(|row| println!("{}", row.line()));
     let states: u64 = rows.iter().map(|row| row.states).sum();
@@ -137,10 +169,14 @@ mod tests {
 
     #[test]
     fn a_row_is_read_and_other_lines_are_not() {
-        let row = row("world\tsent log\t6\t383158\t5662524\t101178").expect("a row");
+        let row = row("world\tsent log\t6\t383158\t5662524\t31\t101178").expect("a row");
         assert_eq!(
             (row.packets, row.states, row.steps),
             (6, 383_158, 5_662_524)
+        );
+        assert_eq!(
+            row.markdown(),
+            "| sent log | 6 | 383158 | 5662524 | 31 | 101.2 |\n"
         );
         assert!(super::row("test a ... ok").is_none());
         assert!(super::row("world\tsent log\t6").is_none());

@@ -74,6 +74,8 @@ pub struct Found {
     pub states: u64,
     /// Actions that were tried.
     pub steps: u64,
+    /// Actions one after another, at most, on the way to a state that was new.
+    pub longest: u64,
 }
 
 impl Found {
@@ -126,9 +128,13 @@ pub fn expect<T: PartialEq + Debug>(is: T, should: T, what: &str) -> Result<(), 
 
 /// Prints a line for the table of `cargo xtask worlds`.
 pub fn report(name: &str, packets: usize, found: Found, took: Duration) {
-    let Found { states, steps } = found;
+    let Found {
+        states,
+        steps,
+        longest,
+    } = found;
     println!(
-        "\nworld\t{name}\t{packets}\t{states}\t{steps}\t{}",
+        "\nworld\t{name}\t{packets}\t{states}\t{steps}\t{longest}\t{}",
         took.as_millis()
     );
 }
@@ -140,6 +146,65 @@ pub fn fingerprint(state: &impl Debug) -> u128 {
     let written = write!(text, "{state:?}");
     assert!(written.is_ok(), "a hash takes every text");
     both(&text.0)
+}
+
+/// The same for values that hold points in time, printed as `Instant(nanoseconds)`: what tells states apart is how far each is from
+/// `now`, not where on the clock, and beyond `far` it makes no difference any more. So a world in which time passes has an end.
+/// Fields with one of the names of `without` count for nothing: what an engine has counted for those who look at it later.
+pub fn fingerprint_at(state: &impl Debug, now: u64, far: Duration, without: &[&str]) -> u128 {
+    let text = format!("{state:?}");
+    let far = i128::try_from(far.as_nanos()).unwrap_or(i128::MAX);
+    let mut told = Text(twins());
+    let mut tell = |part: &str| {
+        let written = told.write_str(part);
+        assert!(written.is_ok(), "a hash takes every text");
+    };
+    let mut rest = &text[..];
+    // Both begin with a letter behind what is none; each is looked for at its first.
+    while let Some(at) = rest.find(|letter: char| letter.is_ascii_alphabetic()) {
+        let (before, word) = rest.split_at(at);
+        let end = word.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let (word, after) = word.split_at(end.unwrap_or(word.len()));
+        tell(before);
+        tell(word);
+        rest = after;
+        if word == "Instant"
+            && let Some((number, after)) = after.strip_prefix('(').and_then(|it| it.split_once(')'))
+            && let Ok(at) = number.parse::<u64>()
+        {
+            tell(
+                &(i128::from(at) - i128::from(now))
+                    .clamp(-far, far)
+                    .to_string(),
+            );
+            rest = after;
+        } else if let Some(value) = after.strip_prefix(": ")
+            && without.contains(&word)
+        {
+            rest = &value[value_length(value)..];
+        }
+    }
+    tell(rest);
+    both(&told.0)
+}
+
+/// How long what a field prints is: to the comma or the bracket behind it.
+fn value_length(text: &str) -> usize {
+    let mut depth = 0_usize;
+    let end = text.find(|letter| match letter {
+        '(' | '[' | '{' => {
+            depth += 1;
+            false
+        }
+        ')' | ']' | '}' if depth > 0 => {
+            depth -= 1;
+            false
+        }
+        ')' | ']' | '}' => true,
+        ',' => depth == 0,
+        _ => false,
+    });
+    end.unwrap_or(text.len())
 }
 
 /// The same for values whose parts can be hashed, some ten times faster.
@@ -206,6 +271,7 @@ fn from<W: World>(name: &str, start: W, seen: &mut HashSet<u128>, found: &mut Fo
             panic!("{name}: {wrong}\nafter {trace:?}\nin {state:#?}");
         }
         found.states += 1;
+        found.longest = found.longest.max(path.len() as u64);
         assert!(
             found.states < MOST_STATES,
             "{name}: {MOST_STATES} states and no end; something in them counts for ever? {state:#?}"
@@ -276,7 +342,49 @@ mod tests {
         };
         let found = search("steps", 10, [start.clone(), start]);
         assert_eq!((found.states, found.steps), (11, 9 * 2 + 1));
+        assert_eq!(found.longest, 10);
         found.at_least(11);
+    }
+
+    /// Printed as engines print theirs.
+    #[derive(Clone, Copy, Debug)]
+    struct Instant(#[expect(dead_code, reason = "it is printed")] u64);
+
+    #[test]
+    fn times_tell_states_apart_by_how_far_they_are() {
+        let at = |times: [u64; 2], now| {
+            let [one, other] = times.map(Instant);
+            let state = ("a", one, 'b', Some(other));
+            fingerprint_at(&state, now, Duration::from_nanos(10), &[])
+        };
+        assert_eq!(at([5, 8], 7), at([105, 108], 107));
+        assert_ne!(at([5, 8], 7), at([5, 8], 6));
+        assert_ne!(at([5, 8], 7), at([5, 9], 7));
+        // Both are long ago, and both are far away.
+        assert_eq!(at([5, 80], 60), at([50, 130], 60));
+        assert_ne!(at([5, 80], 60), at([51, 130], 60));
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_tell_states_apart() {
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "they are printed")]
+        struct Counted {
+            at: u8,
+            stats: Option<[u8; 2]>,
+            left: Vec<(u8, u8)>,
+        }
+        let print = |at, stats, left, without: &[&str]| {
+            let left = vec![(1, left)];
+            let state = (Counted { at, stats, left }, 7);
+            fingerprint_at(&state, 0, Duration::ZERO, without)
+        };
+        let one = print(1, None, 2, &["stats"]);
+        assert_eq!(one, print(1, Some([3, 4]), 2, &["stats"]));
+        assert_ne!(one, print(2, None, 2, &["stats"]));
+        assert_ne!(one, print(1, None, 3, &["stats"]));
+        assert_eq!(print(1, None, 2, &["left"]), print(1, None, 3, &["left"]));
+        assert_ne!(print(1, None, 2, &[]), print(1, Some([3, 4]), 2, &[]));
     }
 
     #[test]

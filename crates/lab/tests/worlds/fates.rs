@@ -212,7 +212,9 @@ fn explore(
     while choices.begin() {
         let mut talk = Talk::new(setup, packets);
         found.steps += 1;
-        if let Err(wrong) = talk.run(&mut choices, &mut seen) {
+        let run = talk.run(&mut choices, &mut seen);
+        found.longest = found.longest.max(choices.picked().count() as u64);
+        if let Err(wrong) = run {
             let fates: Vec<Fate> = choices.picked().map(|fate| FATES[fate]).collect();
             panic!("{setup:?}: {wrong}\nafter {fates:?}");
         }
