@@ -51,8 +51,8 @@ impl From<(Header, Range<u64>)> for Outgoing {
 impl Connection {
     /// Joins to a segment of new data those that would follow it now: full ones, and behind them a shorter one. Each was asked for and committed
     /// as if it left by itself. Headers of segments of one instant differ only in what a device changes; blocks (RFC 2018) are the exception,
-    /// because each finds room beside the data or not: while there are some, segments go alone. No probe of the path comes in between: what it takes becomes less
-    /// with each segment, and there was not enough before the first.
+    /// because each finds room beside the data or not: while there are some, segments go alone. A probe of the path leaves where it
+    /// would have left: the first segment may be what it waited for, and those behind it only take of what it needs.
     pub(super) fn couple(
         &mut self,
         now: Instant,
@@ -63,7 +63,8 @@ impl Connection {
         let size = self.payload_limit();
         let room = crate::num::wide(limits.octets.saturating_sub(header.len()));
         let is_full = length(&outgoing.data) == u64::from(size);
-        let is_alone = header.flags.has(Flags::FIN)
+        let is_alone = limits.segments == NonZeroU16::MIN
+            || header.flags.has(Flags::FIN)
             || header.flags.has(Flags::SYN)
             || !header.options.sack.is_empty()
             || (self.inward.has_sack && self.inward.buffer.has_blocks())
@@ -71,6 +72,9 @@ impl Connection {
         let Some(size) = NonZeroU16::new(size).filter(|_| is_full && !is_alone) else {
             return outgoing;
         };
+        if self.plan_path_probe(now).is_some() {
+            return outgoing;
+        }
         let mut left = self.commit_full(now, &mut outgoing, size, limits, room);
         while left > 0 {
             left = left.saturating_sub(1);

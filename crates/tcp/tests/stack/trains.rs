@@ -145,6 +145,7 @@ proptest! {
         is_v6 in any::<bool>(),
         ecn in any::<bool>(),
         nagle in any::<bool>(),
+        (sack, timestamps) in any::<(bool, bool)>(),
         writes in prop::collection::vec((0_usize..60_000, 0_u64..30, any::<bool>()), 1..30),
         lost in prop::collection::vec(0_usize..40, 0..20),
     ) {
@@ -152,6 +153,8 @@ proptest! {
         let mut pairs = [None, Some(trains)].map(|trains| {
             let mut config = config(trains, mtu, nagle);
             config.connection.ecn = ecn;
+            config.connection.sack = sack;
+            config.connection.timestamps = timestamps;
             Pair::new(&config, is_v6)
         });
         let (mut written, mut read, mut number) = (Vec::new(), Vec::new(), 0_usize);
@@ -196,7 +199,8 @@ proptest! {
                         read.extend_from_slice(&octets);
                     }
                 }
-                pair.now += Duration::from_millis(step.map_or(20, |(_, millis, _)| millis));
+                let rest = if round < 100 { 20 } else { 200 };
+                pair.now += Duration::from_millis(step.map_or(rest, |(_, millis, _)| millis));
                 for stack in &mut pair.stacks {
                     stack.on_timeout(pair.now);
                     stack.check(pair.now).map_err(TestCaseError::fail)?;
