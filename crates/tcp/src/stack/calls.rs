@@ -72,7 +72,8 @@ impl Stack {
     /// Waits for connections: to this address and port, or to any of either. At most `backlog` wait to be accepted; what
     /// others send is dropped until there is room, and they send it again. Those that are being opened do not count, see
     /// [`max_half_open`](crate::StackConfig::max_half_open).
-    /// With `holds` SYNs are not answered before [`answer`](Self::answer): a proxy dials on first.
+    /// With `holds` SYNs are not answered before [`answer`](Self::answer), not even by cookies: a proxy dials on first. At most `backlog` of them
+    /// wait.
     ///
     /// # Errors
     /// [`ListenError`].

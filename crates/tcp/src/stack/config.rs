@@ -16,7 +16,7 @@ pub struct StackConfig {
     /// Connections at one time, of every kind.
     pub max_connections: usize,
     /// Of those, such that are being opened by peers. Beyond, SYNs are answered by cookies (RFC 4987), which cost nothing and bring no options
-    /// but the segment size.
+    /// but the segment size. SYNs that are held for the application count, but are never answered so: the listener's backlog bounds them.
     pub max_half_open: usize,
     /// Octets that connections may hold in all. When they do, SYNs are dropped as if they had been lost and dialing says
     /// [`Full`](crate::ConnectError::Full); windows do not grow, what arrives behind a hole is dropped as if it had been lost, and what is in

@@ -215,19 +215,17 @@ impl Stack {
             return;
         }
         // "Third, check for a SYN".
-        let is_full = self
-            .listeners
-            .find(tuple.local)
-            .map(|listener| listener.is_full());
-        match is_full {
+        let listener = self.listeners.find(tuple.local);
+        match listener.map(|listener| (listener.is_full(), listener.holds)) {
             None => self.refuse(tuple, segment),
             // C25: a full queue drops, and the peer asks again; a RST would tell him that nobody listens.
-            Some(true) => {
+            Some((true, _)) => {
                 count(&mut self.stats.overflows);
             }
             // As if it had been lost: when there is memory again, it comes again.
             Some(_) if !self.can_afford(tuple.remote.ip()) => {}
-            Some(_) if self.half_open >= self.config.max_half_open => {
+            // A cookie would be an answer, and the application has not decided: those that are held its queue bounds.
+            Some((_, false)) if self.half_open >= self.config.max_half_open => {
                 self.answer_by_cookie(now, tuple, &segment.header);
             }
             Some(_) => self.open(now, hash, tuple, &segment.header),

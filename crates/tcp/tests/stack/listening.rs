@@ -224,6 +224,64 @@ fn a_cookie_comes_back_although_a_copy_of_the_syn_was_remembered() {
     assert_eq!(net.stacks[1].stats().cookies, 1);
 }
 
+/// RFC 9293 3.4.1: an old copy of a SYN opens another connection than the first one although the clock has not moved, and what belonged to
+/// the first one is nothing to it.
+#[test]
+fn initial_numbers_move_on_while_the_clock_stands() {
+    let mut net = Net::pair();
+    net.stacks[1].listen(None, Some(7), 10, false).unwrap();
+    let (peer, ours) = (end(0, 1000), end(1, 7));
+    let mut opened = || {
+        net.inject(1, &packet(peer, ours, Flags::SYN, 7, 0));
+        let answers = net.fetch(1);
+        let initial = u32::from(parse(&answers[0]).1.header.sequence);
+        net.inject(1, &packet(peer, ours, Flags::RST, 8, 0));
+        assert_eq!(net.stacks[1].connections(), 0);
+        initial
+    };
+    let first = opened();
+    assert_ne!(first, opened());
+    net.inject(1, &packet(peer, ours, Flags::SYN, 7, 0));
+    net.fetch(1);
+    let old = packet(peer, ours, Flags::ACK, 8, first.wrapping_add(1));
+    net.inject(1, &old);
+    assert!(net.stacks[1].accept().is_none());
+    assert_eq!(parse(&net.fetch(1)[0]).1.header.flags, Flags::RST);
+    // Who dials the same end again has another number, too.
+    let dialed = [(); 2].map(|()| {
+        let (now, local) = (net.now, Some(end(0, 2000)));
+        let id = net.stacks[0].connect(now, local, end(1, 9)).unwrap();
+        let initial = parse(&net.fetch(0)[0]).1.header.sequence;
+        net.stacks[0].abort(now, id);
+        net.stacks[0].release(now, id);
+        initial
+    });
+    assert_ne!(dialed[0], dialed[1]);
+}
+
+/// What is held was promised not to be answered: with no room for half-open connections either. A cookie of before and a decision of
+/// the application's would be two answers with two numbers.
+#[test]
+fn held_syns_get_no_cookies() {
+    let config = StackConfig {
+        max_half_open: 0,
+        ..settings()
+    };
+    let mut net = Net::new(vec![settings(), config]);
+    net.stacks[1].listen(None, Some(7), 2, true).unwrap();
+    for port in 1000..1010 {
+        net.inject(1, &packet(end(0, port), end(1, 7), Flags::SYN, 7, 0));
+        assert!(net.fetch(1).is_empty(), "nobody has decided");
+    }
+    assert_eq!(net.stacks[1].connections(), 2, "the backlog");
+    let now = net.now;
+    let (id, _) = net.stacks[1].accept().unwrap();
+    net.stacks[1].answer(now, id);
+    let answer = net.fetch(1).remove(0);
+    assert_eq!(parse(&answer).1.header.flags, Flags::SYN | Flags::ACK);
+    assert_eq!(net.stacks[1].stats().cookies, 0);
+}
+
 /// A proxy: any address, any port, and no answer before it has decided.
 #[test]
 fn held_syns_wait_for_the_decision() {
