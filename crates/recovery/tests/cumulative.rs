@@ -79,6 +79,44 @@ fn timeouts_in_a_row_reduce_the_window_once() {
     assert_eq!(recovery.unacknowledged(), 10);
 }
 
+/// RFC 5681 3.1, RFC 6582 section 4: what the peer waits for first goes first, also what was sent again in vain.
+#[test]
+fn what_is_lost_goes_again_in_order() {
+    let mut recovery = ten_sent();
+    for resent in [4, 2, 10] {
+        let deadline = recovery.next_deadline().unwrap();
+        recovery.on_timeout(deadline);
+        for expected in 1..=resent {
+            let (id, what) = recovery.next_lost().unwrap();
+            assert_eq!(*what, expected, "of {resent}");
+            recovery.resend(deadline, id, SIZE).unwrap();
+        }
+        assert_eq!(recovery.check(), Ok(()));
+    }
+    assert!(recovery.next_lost().is_none());
+}
+
+/// A record that was sent in part, because there was no room for two, is not lost: the rest of it goes when the part is acknowledged.
+#[test]
+fn the_rest_of_a_record_goes_when_its_part_is_acknowledged() {
+    let mut recovery = ten_sent();
+    let deadline = recovery.next_deadline().unwrap();
+    recovery.on_timeout(deadline);
+    let (id, _) = recovery.next_lost().unwrap();
+    recovery.resend(deadline, id, SIZE / 2).unwrap();
+    let lost = recovery.stats().packets_lost;
+    recovery.send_rest(|what| *what == 7);
+    assert_eq!(recovery.next_lost().unwrap().1, &2);
+    recovery.send_rest(|what| *what == 1);
+    assert_eq!(recovery.check(), Ok(()));
+    let (id, what) = recovery.next_lost().unwrap();
+    assert_eq!((*what, recovery.bytes_in_flight()), (1, 0));
+    recovery.resend(deadline, id, SIZE / 2).unwrap();
+    assert_eq!(recovery.stats().packets_lost, lost);
+    acknowledge(&mut recovery, 2000, 1);
+    assert_eq!(recovery.unacknowledged(), 9);
+}
+
 /// RFC 2018 section 8.
 #[test]
 fn numbers_are_minted_again_from_any_point() {

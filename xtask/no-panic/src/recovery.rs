@@ -223,6 +223,7 @@ fn recovery_plain_peers(recovery: &mut Recovery<Piece>, now: Instant, number: u6
     recovery.set_forward();
     black_box(recovery.prefers_new());
     recovery.on_duplicate(now);
+    recovery.send_rest(|record| record._offset < number);
     recovery.rewind(now, number);
     recovery.on_congestion_told(now);
     recovery.on_size_limit(now, black_box(1300), black_box(true));

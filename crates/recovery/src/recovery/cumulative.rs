@@ -176,6 +176,15 @@ impl<R> Recovery<R> {
         }
     }
 
+    /// Sends the rest of the oldest record if `is_cut` says that a part of it was acknowledged: of one that had to be cut, and for whose parts
+    /// there were no records, the first part was sent and nothing else. That is no loss. Means nothing without
+    /// [`Recovery::set_cumulative`]: the selective acknowledgements of others tell of the rest.
+    pub fn send_rest(&mut self, is_cut: impl FnOnce(&R) -> bool) {
+        if self.cumulative.is_on {
+            self.log.requeue_oldest(is_cut);
+        }
+    }
+
     /// Bytes on the path, as far as the peer's acknowledgements tell.
     pub(super) fn in_flight(&self) -> u64 {
         let sent = self.log.bytes_in_flight();
@@ -231,6 +240,9 @@ impl<R> Recovery<R> {
             ..Cumulative::default()
         };
         self.find_losses(now, 0, true, Evidence::Timeout { again });
+        // What was sent again since the last timeout lies before what was not, and what lies behind a hole helps nobody: in the order of
+        // their losses a small window would be spent on that, and each timeout repair one hole.
+        self.log.sort_lost();
         self.cumulative.timed_out = self.episode.id();
     }
 }

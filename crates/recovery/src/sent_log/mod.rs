@@ -392,6 +392,23 @@ impl<R> SentLog<R> {
             .map(|(id, record)| (id, &record.what))
     }
 
+    /// The oldest reliable record is to be sent again if `f` says so: its last transmission is answered.
+    pub(crate) fn requeue_oldest(&mut self, f: impl FnOnce(&R) -> bool) {
+        let Some((id, record)) = self.records.oldest() else {
+            return;
+        };
+        let latest = record.latest;
+        if !record.queued && f(&record.what) {
+            self.transmissions.void(latest);
+            self.records.queue_first(id);
+        }
+    }
+
+    /// What was lost goes again in the order in which it was sent first.
+    pub(crate) fn sort_lost(&mut self) {
+        self.records.sort_queue();
+    }
+
     /// The oldest reliable record, if it is to be sent again.
     pub(crate) fn oldest_lost(&self) -> Option<(RecordId, &R)> {
         let (id, record) = self.records.oldest()?;

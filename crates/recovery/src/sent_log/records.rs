@@ -265,6 +265,18 @@ impl<R> Records<R> {
         self.queue_after(id, self.queue_tail);
     }
 
+    /// What is queued is so from now on in the order of its records. Linear in the number of all.
+    pub(crate) fn sort_queue(&mut self) {
+        let mut at = self.oldest;
+        while let Some((id, record)) = self.named(at) {
+            at = record.newer;
+            if record.queued {
+                self.dequeue(id);
+                self.queue_last(id);
+            }
+        }
+    }
+
     pub(crate) fn queue_first(&mut self, id: RecordId) {
         self.queue_after(id, NIL);
     }

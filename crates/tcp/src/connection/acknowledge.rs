@@ -68,6 +68,10 @@ impl Connection {
             return self.abort(now),
             "acknowledged {una}, next {next}"
         );
+        if una > before {
+            self.recovery
+                .send_rest(|record| record.start < una && una < record.end);
+        }
         if let Some(round_trip) = round_trip {
             self.recovery.on_echo(now, round_trip);
         }
