@@ -47,4 +47,16 @@ gapless_seq::defects! {
     ConnectionKept,
     /// What arrives beyond the window is taken.
     BeyondWindowTaken,
+    /// Timestamps are compared as they are.
+    StampWrapIgnored,
+    /// Windows are shifted although the peer did not offer it.
+    ScaleUnasked,
+    /// The first part of what is cut in two has the FIN.
+    FinOnFirstPart,
+    /// Timestamps take no room.
+    StampsNotCounted,
+    /// Nobody answers the peer's FIN when it comes again in TIME-WAIT.
+    LateFinIgnored,
+    /// Blocks tell of what is behind holes although the peer did not permit them.
+    BlocksUnasked,
 }

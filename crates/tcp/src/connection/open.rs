@@ -179,11 +179,13 @@ impl Connection {
             .min(self.config.receive_buffer);
         let next = first.saturating_add(1);
         self.inward.first = first;
+        let shift = sabotage!(ScaleUnasked, ours, shifts.map(|(_, ours)| ours));
         let grant = self.inward.buffer.grant();
-        self.inward.buffer = ReceiveBuffer::new(next, limit.into(), shifts.map(|(_, ours)| ours));
+        self.inward.buffer = ReceiveBuffer::new(next, limit.into(), shift);
         self.inward.buffer.set_grant(grant);
         self.inward.last_acknowledged = next;
-        self.inward.has_sack = self.config.sack && options.sack_permitted;
+        let is_permitted = options.sack_permitted || sabotage!(BlocksUnasked);
+        self.inward.has_sack = self.config.sack && is_permitted;
         self.inward.stamps = options
             .timestamps
             .filter(|_| self.config.timestamps)

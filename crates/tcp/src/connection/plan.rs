@@ -184,7 +184,8 @@ impl Connection {
     pub(super) fn payload_limit(&self) -> u16 {
         let path = self.path_mtu().saturating_sub(HEADER);
         let most = sabotage!(SizeIgnored, path, self.out.mss.min(path));
-        most.saturating_sub(self.stamps_length()).max(1)
+        let stamps = sabotage!(StampsNotCounted, 0, self.stamps_length());
+        most.saturating_sub(stamps).max(1)
     }
 
     const fn stamps_length(&self) -> u16 {

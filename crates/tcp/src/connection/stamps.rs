@@ -45,7 +45,11 @@ impl Stamps {
     /// RFC 7323 5.3, R1.
     pub(super) fn judge(&self, now: Instant, stamps: Timestamps) -> Paws {
         let age = now.saturating_duration_since(self.noted);
-        let value = stamps.value.expand(self.recent);
+        let value = sabotage!(
+            StampWrapIgnored,
+            self.recent & !u64::from(u32::MAX) | u64::from(u32::from(stamps.value)),
+            stamps.value.expand(self.recent)
+        );
         let oldest = self.recent.saturating_add(sabotage!(PawsOffByOne, 1, 0));
         if age < VALID_FOR && value < oldest {
             Paws::Old

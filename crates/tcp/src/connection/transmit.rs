@@ -184,6 +184,9 @@ impl Connection {
 
     fn next_segment(&mut self, now: Instant, limits: Limits) -> Option<Outgoing> {
         let Some(plan) = self.plan_path_probe(now).or_else(|| self.plan(now)) else {
+            if self.is_application_limited() {
+                self.recovery.on_app_limited();
+            }
             self.arm_persist(now);
             self.arm_release(now);
             return None;
@@ -209,6 +212,14 @@ impl Connection {
             }
         };
         single.map(Outgoing::from)
+    }
+
+    /// Less than a segment waits: what the path delivers from now on is what the application writes.
+    fn is_application_limited(&self) -> bool {
+        let queued = self.out.buffer.end().saturating_sub(self.next());
+        queued < u64::from(self.payload_limit())
+            && self.state.may_transmit()
+            && self.recovery.next_lost().is_none()
     }
 
     pub(super) fn send_syn(&mut self, now: Instant) -> Option<(Header, Range<u64>)> {
@@ -342,7 +353,9 @@ impl Connection {
         };
         self.recovery.resend(now, id, self.size_of(&head)).ok()?;
         let start = head.start.max(self.out.una);
-        Some(self.segment(now, start..head.end, Flags::ACK))
+        let has_fin = sabotage!(FinOnFirstPart, record.fin, false);
+        let flags = Flags::ACK.with_if(has_fin, Flags::FIN);
+        Some(self.segment(now, start..head.end, flags))
     }
 
     /// A SYN, or SYN|ACK if the peer's came.

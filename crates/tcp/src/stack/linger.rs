@@ -2,7 +2,7 @@
 
 use crate::wire::{Flags, Header, Options, Segment, Timestamps};
 use gapless_recovery::Instant;
-use gapless_seq::Wire32;
+use gapless_seq::{Wire32, sabotage};
 
 /// What late segments are judged by: a hundred octets instead of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +54,7 @@ impl Linger {
                 Late::Acknowledge
             };
         }
-        if segment.length() > 0 {
+        if segment.length() > 0 && !sabotage!(LateFinIgnored) {
             Late::Acknowledge
         } else {
             Late::Drop

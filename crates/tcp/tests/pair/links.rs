@@ -1,7 +1,9 @@
 //! Two engines against each other: whatever the link does, every octet arrives and both ends learn of the end.
 
 use super::support::{Link, Pair, Side, pattern};
-use gapless_tcp::{Bbr, CloseReason, Config, State};
+use gapless_recovery::{Ack, Congestion};
+use gapless_tcp::{Bbr, CloseReason, Config, Controller, Instant, State};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Where numbers start: where something wraps, or shortly before.
@@ -95,6 +97,68 @@ fn bbr_fills_a_path_that_loses_by_chance() {
         pair.now.saturating_duration_since(begin)
     });
     assert!(bbr * 5 < cubic, "{bbr:?}, CUBIC {cubic:?}");
+}
+
+/// A window that never changes, and how often it is told that an application paused.
+struct Watched;
+
+static PAUSES: AtomicU32 = AtomicU32::new(0);
+static PAUSED_SAMPLES: AtomicU32 = AtomicU32::new(0);
+
+impl Controller for Watched {
+    fn on_sent(&mut self, _: Instant, _: u64, _: u64) {}
+    fn on_ack(&mut self, ack: &Ack<'_>) {
+        PAUSED_SAMPLES.fetch_add(u32::from(ack.sent.app_limited), Relaxed);
+    }
+    fn on_congestion(&mut self, _: &Congestion) {}
+    fn on_restart(&mut self, _: Instant) {
+        PAUSES.fetch_add(1, Relaxed);
+    }
+    fn on_persistent_congestion(&mut self, _: Instant) {}
+    fn on_spurious_congestion(&mut self, _: Instant) {}
+    fn on_mtu(&mut self, _: u16) {}
+    fn on_path_change(&mut self, _: Instant) {}
+    fn window(&self) -> u64 {
+        30_000
+    }
+    fn ssthresh(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+/// The draft of BBR, 4.1.2.4: what an application writes now and then shows its rate and not the path's, and a sender of a model has to know.
+#[test]
+fn a_pause_of_the_application_is_told_to_the_controller() {
+    let config = Config {
+        controller: Some(|_| Box::new(Watched)),
+        ..Config::default()
+    };
+    let sides = [
+        Side::new(config, 1, pattern(1, 200)),
+        Side::new(Config::default(), 2, Vec::new()),
+    ];
+    let mut pair = Pair::new(Link::CLEAN, 1, sides);
+    pair.sides[0].shuts = false;
+    let (mut length, end) = (200, 200_200);
+    while length <= 1000 {
+        pair.run_until(Duration::from_secs(1), |pair| {
+            let sender = pair.sides[0].connection.as_ref().unwrap();
+            pair.sides[1].read.len() == length && sender.is_flushed()
+        });
+        pair.now = pair.now.saturating_add(Duration::from_millis(100));
+        pair.sides[0].to_write.extend(pattern(2, 200));
+        length += 200;
+    }
+    let paused = PAUSED_SAMPLES.load(Relaxed);
+    assert!(PAUSES.load(Relaxed) >= 4 && paused >= 4, "{paused}");
+    // Who has enough to send is not paused, from the second of many windows on.
+    let more = end - pair.sides[0].to_write.len();
+    pair.sides[0].to_write.extend(pattern(3, more));
+    pair.run_until(Duration::from_secs(9), |pair| {
+        pair.sides[1].read.len() == end
+    });
+    let paused = PAUSED_SAMPLES.load(Relaxed) - paused;
+    assert!(paused < 25, "{paused}");
 }
 
 #[test]
