@@ -56,7 +56,12 @@ const MOST_MEMORY: u32 = 2000;
 const MOST_SECONDS: u32 = 20;
 
 /// Targets that take long for an input: so many times fewer of them.
-const SLOW: [(&str, u64); 3] = [("endpoint", 10), ("models", 2), ("whole_run", 200)];
+const SLOW: [(&str, u64); 4] = [
+    ("endpoint", 10),
+    ("models", 2),
+    ("tcp_stack", 20),
+    ("whole_run", 200),
+];
 
 /// When fuzzing a target ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
