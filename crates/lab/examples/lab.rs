@@ -161,7 +161,7 @@ fn of_tcp(options: &Options) -> bool {
     };
     print_summary(&summary, begin.elapsed().as_secs_f64(), small);
     let groups: &[MarkGroup] = match other {
-        None => &[MarkGroup::Tcp],
+        None => &[MarkGroup::Tcp, MarkGroup::TcpManySeeds],
         Some(_) => &[],
     };
     let all_hit = print_marks(&collector.tally(), groups, options.marks);
@@ -306,7 +306,11 @@ fn print_marks(tally: &MarkTally, groups: &[MarkGroup], all: bool) -> bool {
     for name in &missing {
         println!("no seed took the branch {name}");
     }
-    missing.is_empty()
+    let refuted = tally.refuted();
+    for name in &refuted {
+        println!("the branch {name} was taken, which TCP never does");
+    }
+    missing.is_empty() && refuted.is_empty()
 }
 
 fn print_hostile_summary(summary: &HostileSummary, seconds: f64) {

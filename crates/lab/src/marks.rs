@@ -21,6 +21,10 @@ pub enum MarkGroup {
     Hostile,
     /// Two TCP stacks of ours, and perhaps a forger between them.
     Tcp,
+    /// The same, once in some thousand seeds.
+    TcpManySeeds,
+    /// In loss recovery's or the sets' books, and what TCP never does, for this reason.
+    NotTcp(&'static str),
 }
 
 /// What was counted of one mark.
@@ -37,6 +41,8 @@ struct Entry {
 /// The marks of all engines, summed over runs.
 #[derive(Clone, Debug, Default)]
 pub struct MarkTally {
+    /// Of TCP's runs, instead of UDX's.
+    is_tcp: bool,
     seeds: u64,
     /// By crate and name.
     entries: BTreeMap<(&'static str, &'static str), Entry>,
@@ -53,14 +59,23 @@ impl MarkGroup {
     pub fn least_seeds(self) -> u64 {
         match self {
             Self::Seeds => 4000,
-            Self::ManySeeds => 50_000,
+            Self::ManySeeds | Self::TcpManySeeds => 50_000,
             Self::Against(_) => 1000,
             Self::Hostile | Self::Tcp => 2000,
+            Self::NotTcp(_) => u64::MAX,
         }
     }
 }
 
 impl MarkTally {
+    /// For TCP's runs.
+    pub fn of_tcp() -> Self {
+        Self {
+            is_tcp: true,
+            ..Self::default()
+        }
+    }
+
     /// A run of this seed is over.
     pub fn add_run(&mut self) {
         self.seeds += 1;
@@ -94,7 +109,7 @@ impl MarkTally {
             return Vec::new();
         }
         let zero = |(&(of, name), entry): (&(&'static str, &'static str), &Entry)| {
-            (entry.hits == 0 && group_of(of, name) == group).then_some(name)
+            (entry.hits == 0 && self.group_of(of, name) == group).then_some(name)
         };
         self.entries.iter().filter_map(zero).collect()
     }
@@ -102,17 +117,29 @@ impl MarkTally {
     /// Names in the list of groups that no engine has: a mark was renamed.
     pub fn unknown(&self) -> Vec<&'static str> {
         let known = |name: &str| self.entries.keys().any(|&(_, other)| other == name);
-        let listed = ELSEWHERE.iter().map(|(name, _)| *name);
+        let listed = if self.is_tcp { TCP } else { ELSEWHERE };
+        let listed = listed.iter().map(|(name, _)| *name);
         listed.filter(|name| !known(name)).collect()
     }
-}
 
-/// The group of a mark of this crate.
-fn group_of(of: &str, name: &str) -> MarkGroup {
-    if of == "tcp" {
-        MarkGroup::Tcp
-    } else {
-        MarkGroup::of(name)
+    /// Marks that TCP never hits, and did.
+    pub fn refuted(&self) -> Vec<&'static str> {
+        let is_refuted = |(&(of, name), entry): (&(&'static str, &'static str), &Entry)| {
+            let is_never = matches!(self.group_of(of, name), MarkGroup::NotTcp(_));
+            (entry.hits > 0 && is_never).then_some(name)
+        };
+        self.entries.iter().filter_map(is_refuted).collect()
+    }
+
+    /// The group of a mark of this crate.
+    fn group_of(&self, of: &str, name: &str) -> MarkGroup {
+        if !self.is_tcp {
+            return MarkGroup::of(name);
+        }
+        let listed = TCP.iter().find(|(other, _)| *other == name);
+        listed
+            .filter(|_| of != "tcp")
+            .map_or(MarkGroup::Tcp, |(_, group)| *group)
     }
 }
 
@@ -230,3 +257,48 @@ const GO_EARLY: MarkGroup = MarkGroup::Against(Kind::GoV2Early);
 const GO_LATE: MarkGroup = MarkGroup::Against(Kind::GoV2Late);
 const DART_2_0_1: MarkGroup = MarkGroup::Against(Kind::Dart(Release::V201));
 const DART_1: MarkGroup = MarkGroup::Against(Kind::Dart(Release::Before200));
+
+/// The marks of loss recovery and of the sets in TCP's runs, but for [`MarkGroup::Tcp`].
+const TCP: &[(&str, MarkGroup)] = &[
+    // Losses of BBR's probes that were none, books that are full, long rests and long searches.
+    ("BbrChanceLoss", MarkGroup::TcpManySeeds),
+    ("BbrDrainTooLong", MarkGroup::TcpManySeeds),
+    ("BbrProbeAgain", MarkGroup::TcpManySeeds),
+    ("BbrProbeCautious", MarkGroup::TcpManySeeds),
+    ("BbrStartupLostTooMuch", MarkGroup::TcpManySeeds),
+    ("BbrStartupUndone", MarkGroup::TcpManySeeds),
+    ("CssLeft", MarkGroup::TcpManySeeds),
+    ("CubicConvex", MarkGroup::TcpManySeeds),
+    ("LogFull", MarkGroup::TcpManySeeds),
+    ("MtuRefused", MarkGroup::TcpManySeeds),
+    ("PtoWithNothingInFlight", MarkGroup::TcpManySeeds),
+    ("ReorderingWindowForgotten", MarkGroup::TcpManySeeds),
+    ("SlowStartLeftByDelay", MarkGroup::TcpManySeeds),
+    ("AckDelayLong", NO_DELAY),
+    (
+        "AckOfUnsentRefused",
+        MarkGroup::NotTcp("a segment is judged before (R3)"),
+    ),
+    ("BooksBegunAnew", ONE_DIALECT),
+    (
+        "LostButSentAgain",
+        MarkGroup::NotTcp("of a record only the newest transmission counts (RFC 8985 6.1)"),
+    ),
+    ("LowestRangeDropped", NO_RANGES),
+    ("LowRangeRefused", NO_RANGES),
+    ("MtuLowered", ONE_PATH),
+    ("NumberSkipped", ALL_ARRIVE),
+    ("OldPathLost", ONE_PATH),
+    ("OnceLost", ALL_ARRIVE),
+    ("PathChanged", ONE_PATH),
+    ("PingsExpired", ALL_ARRIVE),
+    ("RecordAbandoned", ALL_ARRIVE),
+    ("ResentFresh", ONE_DIALECT),
+];
+
+const NO_DELAY: MarkGroup = MarkGroup::NotTcp("an acknowledgment does not say how long it waited");
+const NO_RANGES: MarkGroup = MarkGroup::NotTcp("what is behind holes has a set of its own");
+const ONE_DIALECT: MarkGroup = MarkGroup::NotTcp("numbers are octets, and come again");
+const ONE_PATH: MarkGroup =
+    MarkGroup::NotTcp("a connection is its addresses, and moves to no others");
+const ALL_ARRIVE: MarkGroup = MarkGroup::NotTcp("whatever has a number has to arrive");

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 #[derive(Default)]
 pub(crate) struct Collector {
     tally: Mutex<MarkTally>,
-    /// TCP's marks, instead of UDX's.
+    /// TCP's marks, instead of UDX's; recovery's and the sets' are both's.
     is_tcp: bool,
 }
 
@@ -15,8 +15,8 @@ impl Collector {
     /// For runs of TCP.
     pub(crate) fn of_tcp() -> Self {
         Self {
+            tally: Mutex::new(MarkTally::of_tcp()),
             is_tcp: true,
-            ..Self::default()
         }
     }
 
@@ -37,17 +37,19 @@ impl Collector {
         if seed.is_some() {
             tally.add_run();
         }
+        let seq = gapless_seq::marks::take().map(|hits| ("seq", hits));
+        let recovery = gapless_recovery::marks::take().map(|hits| ("recovery", hits));
+        for (of, hits) in seq.chain(recovery) {
+            tally.add(seed, of, hits.name, hits.sentence, hits.count);
+        }
         if self.is_tcp {
             for hits in gapless_tcp::marks::take() {
                 tally.add(seed, "tcp", hits.name, hits.sentence, hits.count);
             }
-            return;
-        }
-        let seq = gapless_seq::marks::take().map(|hits| ("seq", hits));
-        let recovery = gapless_recovery::marks::take().map(|hits| ("recovery", hits));
-        let udx = gapless_udx::marks::take().map(|hits| ("udx", hits));
-        for (of, hits) in seq.chain(recovery).chain(udx) {
-            tally.add(seed, of, hits.name, hits.sentence, hits.count);
+        } else {
+            for hits in gapless_udx::marks::take() {
+                tally.add(seed, "udx", hits.name, hits.sentence, hits.count);
+            }
         }
     }
 

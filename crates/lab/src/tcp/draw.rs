@@ -7,7 +7,7 @@ use crate::plan::{
     Ending, MS, Manners, ReadPlan, SECOND, Start, StreamPlan, Time, WriteEnd, WritePlan,
 };
 use gapless_link::Profile;
-use gapless_tcp::{Algorithm, Config, KeepAlive, StackConfig};
+use gapless_tcp::{Algorithm, Bbr, Config, KeepAlive, MakeController, StackConfig};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn scenario(draw: &mut Draw<'_>) -> TcpScenario {
     // Whose RST is lost is found out by asking.
     let is_cut =
         streams.iter().any(StreamPlan::is_aborted) || !matches!(ending, Ending::Close { .. });
-    let hosts = [(); 2].map(|()| draw.tcp_host(&streams, calm_from, v6, has_tiny, is_cut));
+    let mut hosts = [(); 2].map(|()| draw.tcp_host(&streams, calm_from, v6, has_tiny, is_cut));
     let other_manners = draw
         .one_in(POLLED_TWICE)
         .then(|| [draw.manners(calm_from), draw.manners(calm_from)]);
@@ -61,6 +61,9 @@ fn scenario(draw: &mut Draw<'_>) -> TcpScenario {
     let crossed = draw.crossed(&streams, &hosts);
     let hangs = draw.hangs(ending);
     draw.brim(&mut streams, &hosts);
+    hosts
+        .iter_mut()
+        .for_each(|host| host.config.connection.ecn = draw.one_in(4));
     let manners = hosts.iter().map(|host| host.manners);
     let manners: Vec<Manners> = manners.chain(other_manners.into_iter().flatten()).collect();
     let lateness = bounds::lateness(&faults, &routes, &manners);
@@ -203,12 +206,16 @@ impl Draw<'_> {
     }
 
     fn connection_config(&mut self, has_tiny: bool, is_cut: bool) -> Config {
+        let [sack, timestamps, window_scale] = [(); 3].map(|()| !self.one_in(4));
+        let nagle = self.one_in(2);
+        let algorithm = self.pick(&ALGORITHMS);
         let mut config = Config {
-            sack: !self.one_in(4),
-            timestamps: !self.one_in(4),
-            window_scale: !self.one_in(4),
-            nagle: self.one_in(2),
-            algorithm: self.pick(&[Algorithm::Cubic, Algorithm::Cubic, Algorithm::NewReno]),
+            sack,
+            timestamps,
+            window_scale,
+            nagle,
+            algorithm,
+            controller: (algorithm == Algorithm::Bbr).then_some(BBR),
             pacing: !self.one_in(4),
             ack_delay: Duration::from_nanos(self.pick(&[40 * MS, 200 * MS, 499 * MS, 0])),
             quick_acks: self.pick(&[16, 16, 0, 1]),
@@ -316,6 +323,14 @@ fn nanos(time: Duration) -> Time {
     u64::try_from(time.as_nanos()).unwrap_or(Time::MAX)
 }
 
+const ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::Cubic,
+    Algorithm::Cubic,
+    Algorithm::NewReno,
+    Algorithm::Bbr,
+];
+/// The one that an engine does not make by itself.
+const BBR: MakeController = |recovery| Box::new(Bbr::new(recovery));
 /// In the place of a code.
 pub(crate) const CUT: u32 = 1;
 /// One in so many scenarios is run a second time under other manners.

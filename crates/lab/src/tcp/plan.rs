@@ -163,12 +163,13 @@ impl TcpScenario {
         matches!(self.ending, Ending::Close { .. })
     }
 
-    /// By host: it may answer SYNs by cookies (RFC 4987), because more may be dialed at once than it keeps half open.
+    /// By host: it may answer SYNs by cookies (RFC 4987), because more may be dialed at once than it keeps half open. One that holds them answers
+    /// none before it has decided.
     pub(crate) fn bakes(&self) -> [bool; 2] {
         let streams = self.streams.len();
         self.hosts
             .each_ref()
-            .map(|host| host.config.max_half_open < streams)
+            .map(|host| !host.holds && host.config.max_half_open < streams)
     }
 
     /// Addresses set aside for documentation (RFC 5737, RFC 3849).

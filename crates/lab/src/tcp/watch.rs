@@ -2,6 +2,7 @@
 
 use super::packet::{ACK, FIN, RST, SYN, Seen};
 use super::plan::TcpScenario;
+use crate::plan::{SECOND, StreamPlan, Time};
 use crate::report::Rule;
 use crate::spans::Spans;
 use crate::watch::Fault;
@@ -13,6 +14,9 @@ pub(crate) struct Watch {
     mtus: [usize; 2],
     /// By host: it may answer SYNs by cookies, and knows nothing of those that it did.
     bakes: [bool; 2],
+    /// By host: how long it remembers a connection that it closed first, if nobody cuts any off.
+    time_waits: [Option<Time>; 2],
+    now: Time,
     /// By the ports of host 0 and host 1.
     flows: HashMap<(u16, u16), [Side; 2]>,
 }
@@ -20,11 +24,10 @@ pub(crate) struct Watch {
 /// One side of a connection. Positions are counted from its SYN, which stands at 0.
 #[derive(Default)]
 struct Side {
-    /// Initial numbers that it told: several if SYNs were answered by cookies.
-    told: Vec<u32>,
+    /// Initial numbers that it told, and what it offered with each: several if SYNs were answered by cookies, which offer less.
+    told: Vec<(u32, Offer)>,
     /// One of them counts for good: the connection went on with it.
     is_settled: bool,
-    offer: Offer,
     /// Its octets, from position 1 on.
     sent: Vec<u8>,
     fin: Option<u64>,
@@ -40,6 +43,12 @@ struct Side {
     /// Timestamps of the other side that arrived here.
     stamps: HashSet<u32>,
     stamp: Option<u32>,
+    /// Behind the last of its positions that the other side acknowledged, as far as it was told.
+    taken: u64,
+    /// It sent its FIN before it acknowledged the other one.
+    closed_first: bool,
+    /// It is in TIME-WAIT until then.
+    waits_until: Option<Time>,
     /// It sent a RST.
     has_reset: bool,
     /// One arrived here.
@@ -60,8 +69,19 @@ impl Watch {
         Self {
             mtus: scenario.hosts.each_ref().map(|host| host.config.mtu.into()),
             bakes: scenario.bakes(),
+            time_waits: scenario.hosts.each_ref().map(|host| {
+                let wait = host.config.connection.time_wait.as_nanos() as Time;
+                let is_cut = scenario.streams.iter().any(StreamPlan::is_aborted);
+                (!is_cut && scenario.ends_well()).then(|| wait.saturating_sub(SECOND))
+            }),
+            now: 0,
             flows: HashMap::new(),
         }
+    }
+
+    /// What follows happens at this time.
+    pub(crate) fn at(&mut self, now: Time) {
+        self.now = now;
     }
 
     /// A host of ours sends this.
@@ -73,10 +93,10 @@ impl Watch {
         let Some(seen) = Seen::read(packet) else {
             return Err((Rule::Wire, "it is no segment, or a sum is wrong".into()));
         };
-        let bakes = self.bakes[host];
+        let (bakes, now) = (self.bakes[host], self.now);
         let sides = self.sides(host, &seen);
         note_start(sides, host, &seen);
-        judge(sides, host, &seen, bakes)?;
+        judge(sides, host, &seen, (bakes, now))?;
         note(sides, host, &seen);
         Ok(())
     }
@@ -95,6 +115,7 @@ impl Watch {
         let Some(seen) = Seen::read(packet) else {
             return;
         };
+        let until = self.time_waits[host].map(|wait| self.now + wait);
         let [ours, theirs] = ends(self.sides(1 - host, &seen), host);
         if seen.has(RST) {
             ours.was_reset = true;
@@ -116,6 +137,17 @@ impl Watch {
             .may
             .max(acknowledged + (u64::from(seen.window) << shift));
         ours.stamps.extend(seen.stamps.map(|(value, _)| value));
+        if seen.has(ACK) && ours.is_settled {
+            ours.taken = ours.taken.max(acknowledged);
+        }
+        // RFC 9293 3.4.2: both FINs are through.
+        let got = ours.got.end_of(0);
+        let has_both =
+            theirs.fin.is_some_and(|fin| fin < got) && ours.fin.is_some_and(|fin| fin < ours.taken);
+        let is_first = ours.closed_first && !ours.was_reset;
+        if has_both && is_first && ours.waits_until.is_none() {
+            ours.waits_until = until;
+        }
     }
 
     /// What somebody who sees all packets knows when this one is about to arrive at a host.
@@ -180,19 +212,32 @@ pub(crate) struct Known {
 impl Side {
     /// The initial number that counts.
     fn first(&self) -> u32 {
-        self.told.first().copied().unwrap_or(0)
+        self.told.first().map_or(0, |(first, _)| *first)
+    }
+
+    /// What it offered with that.
+    fn offer(&self) -> Offer {
+        self.told
+            .first()
+            .map_or(Offer::default(), |(_, offer)| *offer)
+    }
+
+    fn has_told(&self, number: u32) -> bool {
+        self.told.iter().any(|(first, _)| *first == number)
     }
 
     /// The one that this number belongs to.
     fn nearest(&self, number: u32) -> u32 {
-        let distance = |first: &&u32| number.wrapping_sub(**first);
-        self.told.iter().min_by_key(distance).copied().unwrap_or(0)
+        let told = self.told.iter().map(|(first, _)| *first);
+        told.min_by_key(|first| number.wrapping_sub(*first))
+            .unwrap_or(0)
     }
 
     /// From now on it counts alone.
     fn settle(&mut self, number: u32) {
         if !self.is_settled && !self.told.is_empty() {
-            self.told = vec![self.nearest(number)];
+            let nearest = self.nearest(number);
+            self.told.retain(|(first, _)| *first == nearest);
             self.is_settled = true;
         }
     }
@@ -200,7 +245,7 @@ impl Side {
     /// A SYN that does not belong to the connection, which has gone on with other numbers: an old copy of the other side's SYN came when
     /// it was over, and began another one (RFC 9293 3.4.1). The other side, in TIME-WAIT, answers with the numbers of the first.
     fn begins_anew(&self, seen: &Seen<'_>) -> bool {
-        self.is_settled && seen.has(SYN) && !self.told.contains(&seen.sequence)
+        self.is_settled && seen.has(SYN) && !self.has_told(seen.sequence)
     }
 
     /// Whether it may have forgotten the connection, as far as the wire tells.
@@ -228,7 +273,7 @@ fn position(first: u32, number: u32) -> u64 {
 
 /// What its windows are shifted by.
 fn shift(side: &Side, other: &Side, seen: &Seen<'_>) -> u8 {
-    match (side.offer.scale, other.offer.scale) {
+    match (side.offer().scale, other.offer().scale) {
         (Some(scale), Some(_)) if !seen.has(SYN) => scale,
         _ => 0,
     }
@@ -243,12 +288,17 @@ fn note_start(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) {
     if !seen.has(SYN) {
         ours.settle(seen.sequence);
         theirs.settle(seen.acknowledgment);
-    } else if !ours.is_settled && !ours.told.contains(&seen.sequence) {
-        ours.told.push(seen.sequence);
+    } else if !ours.is_settled && !ours.has_told(seen.sequence) {
+        ours.told.push((seen.sequence, Offer::default()));
     }
 }
 
-fn judge(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>, bakes: bool) -> Result<(), Fault> {
+fn judge(
+    sides: &mut [Side; 2],
+    host: usize,
+    seen: &Seen<'_>,
+    (bakes, now): (bool, Time),
+) -> Result<(), Fault> {
     let [ours, theirs] = ends(sides, host);
     let wire = |detail: String| Err((Rule::Wire, detail));
     if seen.has(RST) {
@@ -261,6 +311,10 @@ fn judge(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>, bakes: bool) -> Re
         return wire("a SYN with data".into());
     }
     if ours.begins_anew(seen) {
+        // RFC 9293 3.4.2: that is what TIME-WAIT is for; no port is dialed twice, so it was an old SYN.
+        if ours.waits_until.is_some_and(|until| now < until) && !ours.has_reset {
+            return wire("another connection begins in TIME-WAIT".into());
+        }
         return judge_anew(ours, theirs, seen, bakes);
     }
     if seen.has(ACK) {
@@ -328,7 +382,7 @@ fn judge_window(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(), Fault
 
 /// RFC 2018: of what arrived, and RFC 2883: what came twice only in the first one.
 fn judge_blocks(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(), Fault> {
-    let agreed = ours.offer.sack && theirs.offer.sack;
+    let agreed = ours.offer().sack && theirs.offer().sack;
     if !seen.sack.is_empty() && !agreed {
         return Err((Rule::Wire, "blocks that nobody permitted".into()));
     }
@@ -346,7 +400,7 @@ fn judge_blocks(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(), Fault
 
 /// RFC 7323 3.2: in all segments if both sides have them, else in none.
 fn judge_stamps(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(), Fault> {
-    let agreed = ours.offer.stamps && theirs.offer.stamps;
+    let agreed = ours.offer().stamps && theirs.offer().stamps;
     let Some((value, echo)) = seen.stamps else {
         return if agreed && !seen.has(SYN) {
             Err((Rule::Wire, "a segment without timestamps".into()))
@@ -416,7 +470,7 @@ fn judge_data(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(), Fault> 
         return Err((Rule::InFlight, detail));
     }
     // RFC 9293 3.7.1, RFC 6691: options count. 536 octets if the peer does not say.
-    let most = usize::from(theirs.offer.mss.unwrap_or(536).max(LEAST_MSS)) + 20;
+    let most = usize::from(theirs.offer().mss.unwrap_or(536).max(LEAST_MSS)) + 20;
     if seen.payload.len() > 1 && seen.header + seen.payload.len() > most {
         let length = seen.payload.len();
         return wire(format!(
@@ -438,12 +492,16 @@ fn note(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) {
         return;
     }
     if seen.has(SYN) {
-        ours.offer = Offer {
+        let offer = Offer {
             mss: seen.mss,
             scale: seen.scale,
             sack: seen.sack_permitted,
             stamps: seen.stamps.is_some(),
         };
+        let mut told = ours.told.iter_mut();
+        if let Some(told) = told.find(|(first, _)| *first == seen.sequence) {
+            told.1 = offer;
+        }
         ours.max = ours.max.max(1);
         // The window of a SYN is not shifted (RFC 7323 2.2).
         ours.edge = ours.edge.max(1 + u64::from(seen.window));
@@ -454,11 +512,15 @@ fn note(sides: &mut [Side; 2], host: usize, seen: &Seen<'_>) {
             let new = seen.payload.get((known - start) as usize..);
             ours.sent.extend_from_slice(new.unwrap_or_default());
         }
+        let acknowledged = position(theirs.first(), seen.acknowledgment);
+        if seen.has(FIN) && ours.fin.is_none() {
+            let has = ours.acknowledged.max(acknowledged);
+            ours.closed_first = theirs.fin.is_none_or(|fin| has <= fin);
+        }
         if seen.has(FIN) {
             ours.fin = Some(start + seen.payload.len() as u64);
         }
         ours.max = ours.max.max(start + seen.length());
-        let acknowledged = position(theirs.first(), seen.acknowledgment);
         let shift = shift(ours, theirs, seen);
         ours.acknowledged = ours.acknowledged.max(acknowledged);
         ours.edge = ours

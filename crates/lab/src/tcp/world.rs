@@ -113,6 +113,7 @@ impl<'a, 'b> World<'a, 'b> {
                 return Err(self.violation(None, (Rule::Progress, detail)));
             };
             self.now = self.now.max(next);
+            self.watch.at(self.now);
             self.turn_events();
             self.deliver();
             self.wake_hosts()?;

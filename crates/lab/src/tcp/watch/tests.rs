@@ -1,7 +1,7 @@
 //! Packets by hand: what breaks a rule is noticed, and what does not is let pass.
 
 use super::*;
-use gapless_tcp::wire::{Ecn, Flags, Header, Options, PacketHeader, Verify};
+use gapless_tcp::wire::{Ecn, Flags, Header, Options, PacketHeader, Timestamps, Verify};
 
 const SYN_ACK: Flags = Flags::SYN.with_if(true, Flags::ACK);
 const FIN_ACK: Flags = Flags::FIN.with_if(true, Flags::ACK);
@@ -38,6 +38,36 @@ impl Talk {
     }
 
     fn packet(&self, host: usize, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> Vec<u8> {
+        self.packet_with(host, (flags, seq, ack), Options::NONE, payload)
+    }
+
+    /// One with timestamps.
+    fn stamped(&self, host: usize, flags: Flags, seq: u32, ack: u32) -> Vec<u8> {
+        let timestamps = Timestamps {
+            value: 1.into(),
+            echo: u32::from(flags.has(Flags::ACK)).into(),
+        };
+        let options = Options {
+            timestamps: Some(timestamps),
+            ..Options::NONE
+        };
+        self.packet_with(host, (flags, seq, ack), options, b"")
+    }
+
+    #[track_caller]
+    fn offers(&mut self, host: usize, flags: Flags, seq: u32, ack: u32) {
+        let packet = self.stamped(host, flags, seq, ack);
+        assert_eq!(self.watch.sent(host, &packet), Ok(()));
+        self.watch.delivered(1 - host, &packet);
+    }
+
+    fn packet_with(
+        &self,
+        host: usize,
+        (flags, seq, ack): (Flags, u32, u32),
+        options: Options,
+        payload: &[u8],
+    ) -> Vec<u8> {
         let ports = [40_000, 7];
         let header = Header {
             source_port: ports[host],
@@ -47,7 +77,7 @@ impl Talk {
             flags,
             window: 1000,
             urgent: 0,
-            options: Options::NONE,
+            options,
         };
         let (source, destination) = (self.scenario.address(host), self.scenario.address(1 - host));
         let ip = PacketHeader {
@@ -105,6 +135,37 @@ fn nobody_begins_anew_in_the_middle() {
     // Nor does who dialed, and an answer has to be one.
     assert_eq!(talk.tries(0, Flags::SYN, 900, 0, b""), Err(Rule::Wire));
     assert_eq!(talk.tries(1, SYN_ACK, 503, 102, b""), Err(Rule::Wire));
+}
+
+/// Who closed first waits, and answers old copies from what he remembers.
+#[test]
+fn nobody_begins_anew_in_time_wait() {
+    let mut talk = Talk::opened();
+    talk.says(1, FIN_ACK, 501, 101, b"world");
+    talk.says(0, FIN_ACK, 101, 507, b"");
+    talk.says(1, Flags::ACK, 507, 102, b"");
+    assert_eq!(talk.tries(1, SYN_ACK, 9503, 101, b""), Err(Rule::Wire));
+    let wait = talk.scenario.hosts[1].config.connection.time_wait;
+    talk.watch.at(wait.as_nanos() as Time);
+    talk.says(1, SYN_ACK, 9503, 101, b"");
+}
+
+/// RFC 4987: the answer that the dialer takes is the one that counts, and a cookie offers little.
+#[test]
+fn what_was_offered_with_another_number_does_not_count() {
+    let mut talk = Talk::new();
+    talk.offers(0, Flags::SYN, 100, 0);
+    talk.says(1, SYN_ACK, 500, 101, b"");
+    let late = talk.stamped(1, SYN_ACK, 900, 101);
+    assert_eq!(talk.watch.sent(1, &late), Ok(()));
+    talk.says(0, Flags::ACK, 101, 501, b"hello");
+    let mut talk = Talk::new();
+    talk.offers(0, Flags::SYN, 100, 0);
+    talk.offers(1, SYN_ACK, 500, 101);
+    assert_eq!(
+        talk.tries(0, Flags::ACK, 101, 501, b"hello"),
+        Err(Rule::Wire)
+    );
 }
 
 /// Who was reset has forgotten the connection, and so has who reset it.
