@@ -1,12 +1,12 @@
 //! The two directions of a stream apart, as `tokio::net::tcp` has them.
 
-use super::stream::{Inner, TcpStream, poll_read, poll_write};
+use super::stream::{Inner, TcpStream};
 use gapless_sockets::{Stream, System};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What comes; see [`TcpStream::split`].
@@ -102,6 +102,7 @@ impl Drop for OwnedWriteHalf {
     }
 }
 
+/// A stream, or one direction of it.
 trait Half {
     fn stream(&self) -> &Stream<System>;
 }
@@ -119,6 +120,7 @@ macro_rules! half {
 
 half!(ReadHalf<'_>, half => half.0);
 half!(WriteHalf<'_>, half => half.0);
+half!(TcpStream, whole => whole.stream());
 half!(OwnedReadHalf, half => &half.0.stream);
 half!(OwnedWriteHalf, half => &half.inner.stream);
 
@@ -130,7 +132,10 @@ macro_rules! reads {
                 cx: &mut Context<'_>,
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                poll_read(self.stream(), cx, buffer)
+                let to = buffer.initialize_unfilled();
+                let read = ready!(Half::stream(&*self).poll_read(cx, to))?;
+                buffer.advance(read);
+                Poll::Ready(Ok(()))
             }
         }
     };
@@ -144,7 +149,8 @@ macro_rules! writes {
                 cx: &mut Context<'_>,
                 octets: &[u8],
             ) -> Poll<io::Result<usize>> {
-                poll_write(self.stream(), cx, octets)
+                let written = ready!(Half::stream(&*self).poll_write(cx, octets))?;
+                Poll::Ready(Ok(written))
             }
 
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -152,13 +158,15 @@ macro_rules! writes {
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.stream().shutdown();
+                Half::stream(&*self).shutdown();
                 Poll::Ready(Ok(()))
             }
         }
     };
 }
 
+reads!(TcpStream);
+writes!(TcpStream);
 reads!(ReadHalf<'_>);
 reads!(OwnedReadHalf);
 writes!(WriteHalf<'_>);

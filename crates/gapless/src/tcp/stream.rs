@@ -6,11 +6,8 @@ use gapless_sockets::{Stream, System};
 use gapless_tcp::{BlockedOn, ConnectionStats};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection, as `tokio::net::TcpStream`: what each call means at its end is in the table of `docs/tcp.md`.
 ///
@@ -183,52 +180,5 @@ impl TcpStream {
 
     pub(super) fn stream(&self) -> &Stream<System> {
         &self.inner.stream
-    }
-}
-
-pub(super) fn poll_read(
-    stream: &Stream<System>,
-    cx: &Context<'_>,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    let read = ready!(stream.poll_read(cx, buffer.initialize_unfilled()))?;
-    buffer.advance(read);
-    Poll::Ready(Ok(()))
-}
-
-pub(super) fn poll_write(
-    stream: &Stream<System>,
-    cx: &Context<'_>,
-    octets: &[u8],
-) -> Poll<io::Result<usize>> {
-    Poll::Ready(Ok(ready!(stream.poll_write(cx, octets))?))
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        poll_read(self.stream(), cx, buffer)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        poll_write(self.stream(), cx, octets)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().shutdown();
-        Poll::Ready(Ok(()))
     }
 }

@@ -6,7 +6,7 @@ use gapless_sockets::{Core, Host, Instant, Sleep, StackConfig, Stream};
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::sync::{Arc, Mutex};
-use shuttle::thread;
+use shuttle::thread::{self, JoinHandle};
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -108,6 +108,20 @@ async fn drive(net: &Net<Chosen>, users: &Users) {
     .await;
 }
 
+/// In a thread of its own, until these have ended.
+fn drive_while_used(net: Arc<Net<Chosen>>, threads: [JoinHandle<()>; 2]) {
+    let users = Users::new(threads.len());
+    let driving = {
+        let users = users.clone();
+        thread::spawn(move || block_on(drive(&net, &users)))
+    };
+    for thread in threads {
+        thread.join().unwrap();
+        users.leave();
+    }
+    driving.join().unwrap();
+}
+
 /// Others first.
 fn wake(cx: &Context<'_>) -> Poll<()> {
     cx.waker().wake_by_ref();
@@ -139,7 +153,7 @@ async fn receive(stream: &Stream<Chosen>) {
 #[test]
 fn nobody_sleeps_through_what_he_waits_for() {
     let run = || {
-        let (net, users) = (net(), Users::new(2));
+        let net = net();
         let listener = net.ends[1].listen(None, Some(PORT), 1).unwrap();
         let accepting = thread::spawn(move || {
             block_on(async {
@@ -158,15 +172,7 @@ fn nobody_sleeps_through_what_he_waits_for() {
                 });
             })
         };
-        let driving = {
-            let users = users.clone();
-            thread::spawn(move || block_on(drive(&net, &users)))
-        };
-        for thread in [accepting, dialing] {
-            thread.join().unwrap();
-            users.leave();
-        }
-        driving.join().unwrap();
+        drive_while_used(net, [accepting, dialing]);
     };
     shuttle::check_random(run, ORDERS);
     shuttle::check_pct(run, ORDERS, 3);
@@ -176,7 +182,7 @@ fn nobody_sleeps_through_what_he_waits_for() {
 #[test]
 fn two_threads_share_a_stream() {
     let run = || {
-        let (net, users) = (net(), Users::new(2));
+        let net = net();
         let listener = net.ends[1].listen(None, Some(PORT), 1).unwrap();
         let accepting = thread::spawn(move || {
             let stream = Arc::new(block_on(listener.accept()).unwrap());
@@ -189,15 +195,7 @@ fn two_threads_share_a_stream() {
                 both(&stream);
             })
         };
-        let driving = {
-            let users = users.clone();
-            thread::spawn(move || block_on(drive(&net, &users)))
-        };
-        for thread in [accepting, dialing] {
-            thread.join().unwrap();
-            users.leave();
-        }
-        driving.join().unwrap();
+        drive_while_used(net, [accepting, dialing]);
     };
     shuttle::check_random(run, ORDERS);
 }
