@@ -6,7 +6,7 @@ use crate::wire::Verify;
 
 /// Limits and habits of a stack.
 ///
-/// Memory: a slot of about 200 octets for each connection that there ever was at one time, up to `max_connections`; a connection 1.7 kB
+/// Memory: a slot of about 200 octets for each connection that there ever was at one time, up to `max_connections`; a connection 1.9 kB
 /// and its buffers ([`Config`]); one in TIME-WAIT only its slot; 60 octets for each peer. Connections with their buffers and books share `memory`, beyond which
 /// each has two allocations of 4 KiB all the same, one for each direction.
 #[derive(Clone, Debug)]
