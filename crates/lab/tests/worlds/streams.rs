@@ -418,7 +418,7 @@ impl fmt::Debug for State {
     }
 }
 
-fn explore(version: Version, established: bool, budget: Budget) -> Found {
+fn explore(version: Version, established: bool, budget: Budget, what: &str) -> Found {
     let begin = std::time::Instant::now();
     let world = World {
         setup: Setup {
@@ -436,7 +436,7 @@ fn explore(version: Version, established: bool, budget: Budget) -> Found {
     // Two searchers, as there are two cores: what is found does not depend on it.
     let checker = world.checker().threads(2).spawn_bfs().join();
     let kind = if established { "old" } else { "new" };
-    let name = format!("life of a stream, {kind} connection {version:?}");
+    let name = format!("life of a stream, {what}, {kind} connection {version:?}");
     let found = Found {
         states: checker.unique_state_count() as u64,
         steps: checker.state_count() as u64,
@@ -468,7 +468,7 @@ fn a_stream_ends_whatever_happens_to_it() {
         timeouts: 0,
     };
     for version in [Version::V3, Version::V2] {
-        explore(version, false, budget).at_least(1_400);
+        explore(version, false, budget, "a loss").at_least(1_400);
     }
 }
 
@@ -476,15 +476,32 @@ fn a_stream_ends_whatever_happens_to_it() {
 #[ignore = "larger: cargo xtask worlds"]
 fn full_a_stream_ends_whatever_happens_to_it() {
     let budget = Budget {
-        calls: 2,
-        near: 2,
+        calls: 1,
+        near: 1,
         losses: 1,
         copies: 0,
+        timeouts: 0,
+    };
+    // Together they are a thousand thousand states and more, of which each costs a millisecond: the lives of two engines.
+    let waits = Budget {
         timeouts: 1,
+        ..budget
+    };
+    let calls = Budget { calls: 2, ..budget };
+    let overtakes = Budget {
+        near: usize::MAX,
+        ..budget
     };
     for version in [Version::V3, Version::V2] {
-        for established in [true, false] {
-            explore(version, established, budget).at_least(4_000);
+        for (established, least) in [(false, 30_000), (true, 8_500)] {
+            explore(version, established, waits, "a loss and a timeout").at_least(least);
+        }
+        for (established, least) in [(false, 31_000), (true, 19_000)] {
+            explore(version, established, calls, "two calls and a loss").at_least(least);
+        }
+        for established in [false, true] {
+            let what = "a loss and any order";
+            explore(version, established, overtakes, what).at_least(2_000);
         }
     }
 }

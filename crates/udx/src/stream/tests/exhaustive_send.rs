@@ -382,6 +382,6 @@ fn pieces_acknowledged_in_every_order_end_the_stream() {
 #[ignore = "larger: cargo xtask worlds"]
 fn full_pieces_acknowledged_in_every_order_end_the_stream() {
     for discipline in DISCIPLINES {
-        explore(discipline, &STARTS, 6).at_least(2_400);
+        explore(discipline, &STARTS, 6).at_least(51_000);
     }
 }
