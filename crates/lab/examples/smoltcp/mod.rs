@@ -6,7 +6,9 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+use smoltcp::wire::{
+    HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Packet, Ipv6Packet, TcpPacket,
+};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
@@ -117,6 +119,21 @@ impl Smoltcp {
         self.sockets.get_mut(self.connections[connection].socket)
     }
 
+    /// It has no listeners: each socket that listens takes one connection, and a SYN goes to the first in its list that takes it. A socket that
+    /// was reset half open listens again; if it stands before the one that answered this SYN's first copy, it answers the second one, too, with
+    /// another number, and resets the connection that the dialer believes in. The second copy is dropped here: the first answer
+    /// goes again by itself.
+    fn is_second_syn(&self, packet: &[u8]) -> bool {
+        let Some(remote) = dialer(packet) else {
+            return false;
+        };
+        let mut sockets = self.listening.iter().map(|socket| {
+            let socket = self.sockets.get::<Socket<'_>>(*socket);
+            (socket.state(), socket.remote_endpoint())
+        });
+        sockets.any(|(state, end)| state != State::Listen && end == Some(remote))
+    }
+
     fn poll(&mut self, now: Time) {
         let now = instant(now);
         self.interface
@@ -134,7 +151,9 @@ impl Smoltcp {
 
 impl Engine for Smoltcp {
     fn handle(&mut self, now: Time, packet: &[u8]) {
-        self.device.arrived.push_back(packet.to_vec());
+        if !self.is_second_syn(packet) {
+            self.device.arrived.push_back(packet.to_vec());
+        }
         self.poll(now);
     }
 
@@ -261,6 +280,23 @@ impl Engine for Smoltcp {
             self.sockets.get_mut::<Socket<'_>>(socket).abort();
         }
     }
+}
+
+/// Who sends this SYN, if it is one.
+fn dialer(packet: &[u8]) -> Option<IpEndpoint> {
+    let (source, segment): (IpAddress, &[u8]) = match packet.first()? >> 4 {
+        4 => {
+            let packet = Ipv4Packet::new_checked(packet).ok()?;
+            (packet.src_addr().into(), packet.payload())
+        }
+        _ => {
+            let packet = Ipv6Packet::new_checked(packet).ok()?;
+            (packet.src_addr().into(), packet.payload())
+        }
+    };
+    let segment = TcpPacket::new_checked(segment).ok()?;
+    let is_first = segment.syn() && !segment.ack();
+    is_first.then(|| IpEndpoint::new(source, segment.src_port()))
 }
 
 impl Device for Wire {

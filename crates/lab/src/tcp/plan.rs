@@ -123,6 +123,9 @@ impl Forgery {
     }
 }
 
+/// Octets of the least window beside another stack: two segments.
+const LEAST_WINDOW: u32 = 3000;
+
 impl TcpScenario {
     /// The decisions that give this scenario again.
     pub fn choices(&self) -> &[u8] {
@@ -151,6 +154,12 @@ impl TcpScenario {
         paths.chain(routes).for_each(|profile| profile.mtu = None);
         // It is called as it wants to be: what it makes of bad manners is not what is asked here.
         self.hosts[self.other()].manners = Manners::GOOD;
+        // What waits for room for whole segments, or leaves the least windows to its keep-alive timer, may have its reasons.
+        let ours = &mut self.hosts[1 - self.other()];
+        let config = &mut ours.config.connection;
+        let missing = LEAST_WINDOW.saturating_sub(config.receive_buffer);
+        config.receive_buffer += missing;
+        ours.memory_bound += 2 * missing as usize * (self.streams.len() + 1);
     }
 
     /// Which host is the other stack's, if there is one: it dials in every second run.
