@@ -45,12 +45,13 @@ fn the_bytes_of_a_scenario_are_the_scenario() {
 /// application: 18015), forged SYNs behind a RST (3347, 13211), and conversations of a thousand turns at one instant (32411, 33708). A
 /// half-open connection that kept a cookie from coming back (46262). Initial numbers that stood still with a coarse clock, so that an old SYN
 /// and old data made a connection (53245, 75701); a SYN that was held, and had been answered by a cookie (53309). And what a cookie offers,
-/// which is less than the answer that its dialer did not take (59498).
+/// which is less than the answer that its dialer did not take (59498). What timeouts had taken for lost filled the books (23761), the rest of a
+/// record that was cut waited for a timeout (7791), and repairs went on behind the first hole (8921).
 #[test]
 fn seeds_that_broke_a_rule_once_break_none() {
     for seed in [
         56, 198, 324, 497, 706, 718, 821, 914, 1_356, 2_332, 2_842, 3_347, 13_211, 18_015, 32_411,
-        33_708, 46_262, 53_245, 53_309, 59_498, 75_701,
+        33_708, 46_262, 53_245, 53_309, 59_498, 75_701, 7_791, 8_921, 23_761,
     ] {
         let result = run_tcp_logged(&TcpScenario::from_seed(seed), None, &mut |_| {});
         if let Err(violation) = result {

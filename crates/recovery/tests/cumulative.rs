@@ -96,6 +96,37 @@ fn what_is_lost_goes_again_in_order() {
     assert!(recovery.next_lost().is_none());
 }
 
+/// What timeouts took for lost is remembered until an answer tells; but not when there is no room for anything else, although the backoff is
+/// kept because the answer may mean any of the copies.
+#[test]
+fn the_memory_of_timeouts_leaves_room() {
+    let config = Config {
+        numbering: Numbering::Reuse,
+        pacing: false,
+        max_records: 3,
+        ..Config::default()
+    };
+    let mut recovery = Recovery::new(&config, at(0));
+    recovery.set_cumulative();
+    for what in 0..3 {
+        recovery.commit(at(0), Class::Reliable, SIZE, what).unwrap();
+    }
+    assert!(!recovery.has_room());
+    let mut now = at(0);
+    for _ in 0..4 {
+        now = recovery.next_deadline().unwrap();
+        recovery.on_timeout(now);
+        while let Some((id, _)) = recovery.next_lost() {
+            recovery.resend(now, id, SIZE).unwrap();
+        }
+    }
+    let answered = now.saturating_duration_since(at(0)).as_millis();
+    let answered = u64::try_from(answered).unwrap() + 40;
+    acknowledge(&mut recovery, answered, 2);
+    assert_eq!((recovery.unacknowledged(), recovery.pto_count()), (0, 4));
+    assert!(recovery.has_room());
+}
+
 /// A record that was sent in part, because there was no room for two, is not lost: the rest of it goes when the part is acknowledged.
 #[test]
 fn the_rest_of_a_record_goes_when_its_part_is_acknowledged() {

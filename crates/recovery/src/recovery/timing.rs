@@ -131,7 +131,8 @@ impl<R> Recovery<R> {
         // RFC 3522, RFC 5682: what such a timeout took for lost may be on its way, until the answers tell.
         let is_open = self.pto.count() > 0 || self.cumulative.forward().is_open();
         if self.cumulative.is_on() && is_open {
-            return;
+            // But for what there is no room: full books would keep everything from being sent.
+            return self.log.trim(Instant::ZERO);
         }
         let memory = self
             .rtt
