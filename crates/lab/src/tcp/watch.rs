@@ -319,7 +319,11 @@ fn judge(
     }
     if seen.has(ACK) {
         judge_acknowledgment(ours, theirs, seen)?;
-        judge_window(ours, theirs, seen)?;
+        // RFC 4987 3.6: a late copy of what brought a cookie back opens the connection again, with the same numbers.
+        if !(bakes && ours.may_be_over(theirs)) {
+            judge_order(ours, theirs, seen)?;
+            judge_window(ours, theirs, seen)?;
+        }
         judge_blocks(ours, theirs, seen)?;
     } else if !seen.has(SYN) {
         return wire("neither SYN nor ACK".into());
@@ -353,6 +357,12 @@ fn judge_acknowledgment(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(
         let detail = format!("{acknowledged} is acknowledged, and {arrived} arrived");
         return Err((Rule::Acknowledgement, detail));
     }
+    Ok(())
+}
+
+/// RFC 9293 3.4: what was acknowledged stays so.
+fn judge_order(ours: &Side, theirs: &Side, seen: &Seen<'_>) -> Result<(), Fault> {
+    let acknowledged = position(theirs.nearest(seen.acknowledgment), seen.acknowledgment);
     if acknowledged < ours.acknowledged && !seen.has(SYN) {
         let before = ours.acknowledged;
         let detail = format!("{acknowledged} is acknowledged, after {before} was");
