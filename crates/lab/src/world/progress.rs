@@ -4,7 +4,6 @@ use super::{Stage, World};
 use crate::peers::Kind;
 use crate::plan::{Ending, MS, SECOND, STALL_PTOS, Start, Time};
 use crate::report::{Rule, Seconds, Violation};
-use gapless_link::{Profile, Share};
 use gapless_udx::{BlockedOn, Endpoint};
 
 impl World<'_, '_> {
@@ -44,14 +43,7 @@ impl World<'_, '_> {
             return Err(self.violation(None, (Rule::Progress, detail)));
         }
         let has_model = self.hosts.iter().any(|host| host.machine.kind().is_some());
-        // Where chance goes on to take packets, it may take the same one several times.
-        let loses = |profile: &Profile| profile.loss != Share::NONE;
-        let twice = if self.scenario.calm.iter().any(loses) {
-            2
-        } else {
-            1
-        };
-        let stalls = !has_model && self.longest_stall > twice * STALL_PTOS * 1_000;
+        let stalls = !has_model && self.longest_stall > STALL_PTOS * 1_000;
         if waited <= self.scenario.patience && !stalls {
             return Ok(());
         }
